@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Configuration, with the same names in C++, in JSON (parse_config) and in the C ABI. Byte sizes
+/// are plain numbers here; JSON also takes strings like "256M" (K, M, G, T: powers of 1024).
+/// Zero in a field documented as "0 = automatic" lets the library choose.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "uffdmm/policy.hpp"
+#include "uffdmm/prefetcher.hpp"
+#include "uffdmm/tier.hpp"
+#include "uffdmm/types.hpp"
+
+namespace uffdmm {
+
+enum class codec : std::uint8_t { lz4, zstd };
+
+/// Compressed RAM. Its memory counts in the limit.
+struct ram_tier_config {
+    std::string name = "ram";
+    byte_count size = 0;          ///< most memory it may take; 0 = half of the manager's limit
+    codec compression = codec::lz4;
+    int level = 1;                ///< zstd level 1..19; ignored by lz4
+    unsigned reject_percent = 80; ///< a page compressing to more than this share of a page is
+                                  ///< passed on to the next tier (1..100)
+};
+
+/// A file or block device, through libaio with O_DIRECT.
+struct file_tier_config {
+    std::string name = "file";
+    std::string path;          ///< a directory (an unlinked file is made in it), a file name, or a
+                               ///< block device (its contents are overwritten)
+    byte_count size = 0;       ///< capacity; for a block device 0 = all of it
+    bool keep = false;         ///< named file: leave it behind on exit
+    bool preallocate = true;   ///< reserve the blocks at start, so that a full disk shows then
+    bool discard = true;       ///< punch or trim freed slots
+    unsigned queue_depth = 64; ///< I/Os in flight per shard (1..1024)
+};
+
+/// A tier written outside the library.
+struct custom_tier_config {
+    std::string name = "custom";
+    tier_factory make;
+};
+
+/// Tried in this order when a page leaves memory. Same-filled pages never reach a tier.
+using tier_config = std::variant<ram_tier_config, file_tier_config, custom_tier_config>;
+
+/// What a guest fault does when every tier is full or failed and the limit is reached.
+enum class on_swap_full : std::uint8_t {
+    exceed, ///< the guest does not notice: memory grows past the limit, counted and reported
+    wait    ///< the faulting thread waits until a tier has room or the limit is raised
+};
+
+/// Something the operator should know. Given to manager_config::on_event on a library thread;
+/// the callback must not block and must not call back into the manager.
+struct event {
+    enum class kind : std::uint8_t { tier_degraded, tier_recovered, page_poisoned, over_limit };
+    kind what = kind::tier_degraded;
+    std::string_view tier;         ///< name, for tier events
+    std::uint64_t address = 0;     ///< guest page (host virtual address), for page_poisoned
+    errc cause = errc::ok;
+};
+using event_handler = std::function<void(const event&)>;
+
+struct manager_config {
+    byte_count limit = 0;             ///< host memory for everything: required, at least 4 MiB
+    std::vector<tier_config> tiers;   ///< empty = one ram_tier_config
+    unsigned workers = 1;             ///< threads for compression (1..64)
+    unsigned staged_percent = 12;     ///< share of the limit kept as staged pages (1..50)
+    unsigned low_watermark_permille = 15;  ///< free share of the limit at which reclaim starts
+    unsigned high_watermark_permille = 30; ///< and at which it stops (low < high <= 250)
+    std::chrono::microseconds spin{20};    ///< longest an idle shard thread spins before it sleeps;
+                                           ///< adapted down to 0 where spinning does not pay
+    std::chrono::milliseconds read_retry_time{2000}; ///< how long a failing tier read is retried
+                                                     ///< before the page is poisoned
+    on_swap_full when_full = on_swap_full::exceed;
+    event_handler on_event;           ///< C++ only
+};
+
+enum class backing : std::uint8_t {
+    private_anonymous, ///< evicted by UFFDIO_MOVE; refuses pages pinned by the kernel
+    shared_memory      ///< memfd / shmem
+};
+
+/// A region: size, and at most one of: nothing (library-allocated), address, fd with address.
+struct region_config {
+    std::string name = "ram";
+    byte_count size = 0;       ///< bytes, a multiple of 4096: required
+    backing kind = backing::private_anonymous;
+    void* address = nullptr;   ///< embedder's mapping, page-aligned, not touched by threads of the
+                               ///< process until add_region returns; nullptr = allocate
+    int fd = -1;               ///< shared_memory with address: the memfd behind the mapping
+    byte_count fd_offset = 0;  ///< offset of the mapping in fd
+    unsigned shards = 1;       ///< threads serving the region (1..64)
+    std::string policy = "s3fifo";     ///< fifo, second_chance, s3fifo
+    std::string prefetch = "adaptive"; ///< off, sequential, stride, adaptive (both)
+    page_count prefetch_window = 64;   ///< largest window in pages (1..64)
+    bool remove_events = true; ///< madvise(DONTNEED/REMOVE/FREE) by the embedder is a discard.
+                               ///< Always false for shared_memory, where MADV_DONTNEED keeps the
+                               ///< contents: call region::discard there
+    policy_factory make_policy;         ///< C++ only; overrides `policy`
+    prefetcher_factory make_prefetcher; ///< C++ only; overrides `prefetch`
+};
+
+/// What parse_config reads: one manager and its regions.
+struct config {
+    manager_config manager;
+    std::vector<region_config> regions;
+};
+
+/// Parses JSON text: {"limit": "256M", "tiers": [{"kind": "ram", "size": "64M"}, {"kind": "file",
+/// "path": "/var/tmp"}], "regions": [{"size": "1G"}]}. Throws setup_error naming the key and what
+/// is allowed. `source` names the text in messages.
+[[nodiscard]] config parse_config(std::string_view json, std::string_view source = "config");
+[[nodiscard]] config load_config(const std::string& path);
+
+/// "256M" → bytes. Throws setup_error naming `key`.
+[[nodiscard]] byte_count parse_size(std::string_view text, std::string_view key);
+
+/// Throw setup_error naming the key where a value or combination is not allowed.
+void validate(const manager_config& config);
+void validate(const region_config& config);
+
+} // namespace uffdmm

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Work that must not run on a shard thread, and the way back to it.
+///
+///     shard thread ── submit(jobs) ──► executor ── job::run() on a worker ──► home.post(job)
+///     shard thread ◄─ job::deliver() ◄─ mailbox::drain()
+
+#include <atomic>
+#include <cstddef>
+#include <span>
+
+namespace uffdmm {
+
+class mailbox;
+
+/// Something a shard handles on its own thread. Owned by its sender; must live until deliver() is
+/// called, which may destroy or reuse it.
+class message {
+  public:
+    /// Shard thread only.
+    virtual void deliver() noexcept = 0;
+
+  protected:
+    message() = default;
+    message(const message&) = default;
+    message& operator=(const message&) = default;
+    ~message() = default;
+
+  private:
+    friend class mailbox;
+    message* next_ = nullptr;
+};
+
+/// Wakes a sleeping owner of a mailbox.
+class waker {
+  public:
+    virtual void wake() noexcept = 0; ///< any thread
+
+  protected:
+    ~waker() = default;
+};
+
+/// Unbounded lock-free queue: many senders, one owner. Order of one sender is kept.
+class mailbox {
+  public:
+    explicit mailbox(waker& owner) : owner_(owner) {}
+    mailbox(const mailbox&) = delete;
+    mailbox& operator=(const mailbox&) = delete;
+
+    /// Any thread. Wakes the owner only if it said it sleeps.
+    void post(message& m) noexcept {
+        message* head = head_.load(std::memory_order_relaxed);
+        do {
+            m.next_ = head;
+            // release: pairs with the acquire exchange in drain(); seq_cst with announce_sleep().
+        } while (!head_.compare_exchange_weak(head, &m, std::memory_order_seq_cst,
+                                              std::memory_order_relaxed));
+        if (sleeping_.load(std::memory_order_seq_cst) &&
+            sleeping_.exchange(false, std::memory_order_seq_cst))
+            owner_.wake();
+    }
+
+    /// Owner only. Delivers everything posted so far, oldest first; returns how many.
+    std::size_t drain() noexcept {
+        message* m = head_.exchange(nullptr, std::memory_order_acquire);
+        message* oldest = nullptr;
+        while (m) {
+            message* next = m->next_;
+            m->next_ = oldest;
+            oldest = m;
+            m = next;
+        }
+        std::size_t delivered = 0;
+        while (oldest) {
+            message* next = oldest->next_;
+            oldest->deliver();
+            oldest = next;
+            ++delivered;
+        }
+        return delivered;
+    }
+
+    /// Owner only. Call before sleeping; returns false if there is mail already (do not sleep).
+    [[nodiscard]] bool announce_sleep() noexcept {
+        sleeping_.store(true, std::memory_order_seq_cst);
+        if (head_.load(std::memory_order_seq_cst) == nullptr)
+            return true;
+        sleeping_.store(false, std::memory_order_relaxed);
+        return false;
+    }
+    /// Owner only. Call after waking.
+    void announce_awake() noexcept { sleeping_.store(false, std::memory_order_relaxed); }
+    [[nodiscard]] bool empty() const noexcept {
+        return head_.load(std::memory_order_relaxed) == nullptr;
+    }
+
+  private:
+    std::atomic<message*> head_{nullptr};
+    std::atomic<bool> sleeping_{false};
+    waker& owner_;
+};
+
+/// Work with two halves: run() on a worker, deliver() back on the shard thread.
+class job : public message {
+  public:
+    explicit job(mailbox& home) : home_(&home) {}
+    virtual void run() noexcept = 0; ///< any one worker thread
+    [[nodiscard]] mailbox& home() const noexcept { return *home_; }
+
+  protected:
+    ~job() = default;
+
+  private:
+    friend class executor;
+    mailbox* home_;
+};
+
+/// Runs jobs and posts each to its home when run() returns.
+class executor {
+  public:
+    virtual ~executor() = default;
+    /// Shard threads. Wakes sleeping workers at most once for the whole batch.
+    virtual void submit(std::span<job* const> jobs) noexcept = 0;
+};
+
+} // namespace uffdmm
