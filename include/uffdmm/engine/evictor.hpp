@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Takes pages out of the guest into frames, a virtually contiguous cluster at a time: resident
+/// pages of one aligned 64-page window leave under one ioctl and one TLB flush.
+
+#include <bit>
+
+#include "uffdmm/engine/shard_core.hpp"
+
+namespace uffdmm {
+
+enum class evict_status : std::uint8_t {
+    done,    ///< at least one page left
+    nothing, ///< no page may leave
+    blocked, ///< every page tried is busy for the moment
+    no_room, ///< no free cluster of frames
+    parked   ///< an event is unread
+};
+
+template <kernel Kernel>
+class evictor {
+  public:
+    explicit evictor(shard_core<Kernel>& core) : core_(core) {}
+
+    /// Evicts the policy's next victim and those of its neighbours that the policy lets go.
+    evict_status evict_cluster() {
+        const page_index victim = core_.policy->next_victim();
+        if (victim == no_page)
+            return evict_status::nothing;
+        if (core_.table[victim].has(page_flag::pinned)) {
+            core_.policy->requeue(victim);
+            return evict_status::blocked;
+        }
+        const page_index base = window_of(victim);
+        std::uint64_t wanted = 0;
+        for (unsigned i = 0; i < window_pages(base); ++i) {
+            const page_index page = base + i;
+            if (evictable(page) && (page == victim || !core_.policy->keep(page)))
+                wanted |= bit(i);
+        }
+        return evict(base, wanted);
+    }
+
+    /// Evicts those pages of `run` (inside one window) that are resident and not pinned.
+    evict_status evict_run(page_run run) {
+        const page_index base = window_of(run.first);
+        std::uint64_t wanted = 0;
+        for (page_index page = run.first; page < run.end(); page = page + 1)
+            if (evictable(page))
+                wanted |= bit(page - base);
+        return wanted == 0 ? evict_status::nothing : evict(base, wanted);
+    }
+
+    [[nodiscard]] static page_index window_of(page_index page) {
+        return {page.value & ~(cluster_pages - 1)};
+    }
+
+  private:
+    [[nodiscard]] unsigned window_pages(page_index base) const {
+        return std::min<page_count>(cluster_pages, core_.pages() - base.value);
+    }
+    [[nodiscard]] bool evictable(page_index page) const {
+        const page_entry& entry = core_.table[page];
+        return entry.state() == page_state::resident && !entry.has(page_flag::pinned);
+    }
+
+    evict_status evict(page_index base, std::uint64_t wanted) {
+        cluster* c = core_.frames.take(base);
+        if (c == nullptr)
+            return evict_status::no_room;
+        const std::uint64_t stays = staying(base, wanted);
+        bool parked = false;
+        for (std::uint64_t left = wanted; left != 0 && !parked;) {
+            const auto start = static_cast<unsigned>(std::countr_zero(left));
+            const std::uint64_t run = run_mask(start, left, stays);
+            left &= ~run;
+            parked = take_out(*c, start, run);
+        }
+        const bool moved = c->staged != 0;
+        core_.frames.commit(*c);
+        if (moved)
+            return evict_status::done;
+        return parked ? evict_status::parked : evict_status::blocked;
+    }
+
+    /// Pages of the window that are mapped and not wanted: no ioctl may span them. The others are
+    /// holes. (An untouched page can be mapped only while the kernel is still discarding it: its
+    /// contents are dead, so sweeping it into a frame nobody reads is harmless.)
+    [[nodiscard]] std::uint64_t staying(page_index base, std::uint64_t wanted) const {
+        std::uint64_t mask = 0;
+        for (unsigned i = 0; i < window_pages(base); ++i) {
+            const page_state state = core_.table[base + i].state();
+            if (state == page_state::resident || state == page_state::poisoned)
+                mask |= bit(i);
+        }
+        return mask & ~wanted;
+    }
+
+    /// The wanted pages from `start` up to the first page that stays.
+    [[nodiscard]] static std::uint64_t run_mask(unsigned start, std::uint64_t wanted,
+                                                std::uint64_t stays) {
+        const std::uint64_t barrier = stays >> start << start;
+        const std::uint64_t below =
+            barrier == 0 ? ~std::uint64_t{0} : bit(static_cast<unsigned>(std::countr_zero(barrier))) - 1;
+        return wanted & below & ~(bit(start) - 1);
+    }
+
+    /// One run of the window; returns whether an unread event stopped it.
+    bool take_out(cluster& c, unsigned start, std::uint64_t run) {
+        const auto last = static_cast<unsigned>(63 - std::countl_zero(run));
+        for (unsigned at = start; at <= last;) {
+            const kernel_result r = core_.os.take_out(c.base + at, last + 1 - at,
+                                                      core_.frames.frame_of(c, at));
+            ++core_.counts.evict_ioctls;
+            for (unsigned i = at; i < at + r.done; ++i)
+                if ((run & bit(i)) != 0)
+                    stage(c, i);
+            at += r.done;
+            if (r.status == kernel_status::ok)
+                return false;
+            if (r.status == kernel_status::again || r.status == kernel_status::gone)
+                return true;
+            UFFDMM_CHECK(r.status == kernel_status::busy || r.status == kernel_status::exists ||
+                             r.status == kernel_status::no_memory,
+                         "the kernel refused to take pages out");
+            if ((run & bit(at)) != 0) {
+                ++core_.counts.busy_pages;
+                core_.policy->requeue(c.base + at);
+            }
+            ++at;
+        }
+        return false;
+    }
+
+    void stage(cluster& c, unsigned index) {
+        const page_index page = c.base + index;
+        page_entry& entry = core_.table[page];
+        core_.leaves_residence(page);
+        entry.apply(page_op::stage);
+        entry.set_frame(core_.frames.frame_of(c, index));
+        entry.set_evicted_at(++core_.clock);
+        core_.frames.add(c, index);
+        ++core_.counts.evicted_pages;
+    }
+
+    shard_core<Kernel>& core_;
+};
+
+} // namespace uffdmm

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// What the parts of a shard share: the kernel, the page table, the policy, the frames, the tiers,
+/// the account and the counters. Everything is passed in; nothing here runs by itself.
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "uffdmm/config.hpp"
+#include "uffdmm/engine/budget.hpp"
+#include "uffdmm/engine/counter.hpp"
+#include "uffdmm/engine/histogram.hpp"
+#include "uffdmm/engine/kernel.hpp"
+#include "uffdmm/engine/page_table.hpp"
+#include "uffdmm/engine/staging.hpp"
+#include "uffdmm/engine/tier_chain.hpp"
+#include "uffdmm/policy.hpp"
+#include "uffdmm/prefetcher.hpp"
+#include "uffdmm/stats.hpp"
+
+namespace uffdmm {
+
+/// Counters of one shard; see struct stats for what each means. One writer, any reader.
+struct shard_counters {
+    counter resident_pages; ///< mapped in the guest, or promised to a read under way
+    counter staged_pages;   ///< frames that hold memory
+    counter metadata_bytes;
+    counter tier_memory_bytes;
+    counter poisoned_pages;
+    counter pinned_pages;
+    counter faults;
+    std::array<counter, resolutions> faults_by_resolution;
+    std::array<histogram, resolutions> fault_latency;
+    counter duplicate_faults;
+    counter refaults;
+    counter direct_reclaims;
+    counter eagain_retries;
+    counter eexist_races;
+    counter evicted_pages;
+    counter evict_ioctls;
+    counter busy_pages;
+    counter dropped_clean;
+    counter dropped_zero;
+    counter dropped_same_filled;
+    counter same_filled_pages;
+    counter same_filled_reads;
+    counter swapped_out;
+    counter frame_releases;
+    counter discarded_pages;
+    counter prefetched_pages;
+    counter prefetch_hits;
+    counter prefetch_waste;
+    counter unexpected_messages;
+};
+
+/// What a shard is tuned by; derived from manager_config and region_config.
+struct shard_tuning {
+    unsigned staged_percent = 12;
+    unsigned low_watermark_permille = 15;
+    unsigned high_watermark_permille = 30;
+    std::uint64_t read_retry_ns = 2'000'000'000;
+    on_swap_full when_full = on_swap_full::exceed;
+};
+
+/// Told about events on the shard thread; must not block.
+class shard_observer {
+  public:
+    virtual void on_event(const event& what) noexcept = 0;
+
+  protected:
+    ~shard_observer() = default;
+};
+
+template <kernel Kernel>
+struct shard_core {
+    shard_core(Kernel& k, const shard_tuning& tune, budget& shared, squeeze_listener& squeezed,
+               const policy_factory& make_policy, const prefetcher_factory& make_prefetcher,
+               std::vector<std::unique_ptr<swap_tier>> tiers, shard_observer& watcher)
+        : os(k), traits(k.traits()), tuning(tune), table(k.pages()), frames(k.frames()),
+          chain(std::move(tiers)), money(shared, k.pages(), squeezed), policy(make_policy(table)),
+          prefetch(make_prefetcher(k.pages())), observer(watcher) {}
+
+    Kernel& os;
+    const kernel_traits traits;
+    const shard_tuning tuning;
+    page_table table;
+    staging frames;
+    tier_chain chain;
+    account money;
+    std::unique_ptr<eviction_policy> policy;
+    std::unique_ptr<prefetcher> prefetch;
+    shard_observer& observer;
+    shard_counters counts;
+    std::uint32_t clock = 0; ///< pages evicted so far: the unit of refault distance
+
+    [[nodiscard]] page_count pages() const { return table.size(); }
+
+    /// Charges one page, or `n`, for something about to become resident.
+    [[nodiscard]] bool try_charge(page_count n = 1, page_count reserve = 0) {
+        return money.try_charge(bytes_of(n), bytes_of(reserve));
+    }
+    void uncharge(page_count n) { money.uncharge(bytes_of(n)); }
+
+    /// Free pages this shard may still take; negative when over the limit.
+    [[nodiscard]] std::int64_t free_pages() const {
+        return money.available() / static_cast<std::int64_t>(page_size);
+    }
+
+    [[nodiscard]] std::uint32_t distance(const page_entry& entry) const {
+        return entry.has(page_flag::evicted_before) ? refault_distance(clock, entry.evicted_at())
+                                                    : UINT32_MAX;
+    }
+
+    /// Frees the slot an entry names, if any. The entry stops naming it first.
+    void forget_slot(page_entry& entry) {
+        if (!entry.has(page_flag::has_slot))
+            return;
+        const tier_number tier = entry.tier();
+        const slot_id slot = entry.slot();
+        entry.clear_slot();
+        if (tier == same_filled_tier)
+            --counts.same_filled_pages;
+        else
+            chain.at(tier).release(slot);
+    }
+
+    /// Bookkeeping of a page that `op` just made resident (already charged). The entry's links
+    /// belong to the policy from here on.
+    void made_resident(page_index page, page_op op, install_cause cause) {
+        page_entry& entry = table[page];
+        const std::uint32_t how_far = distance(entry);
+        if (how_far != UINT32_MAX && cause != install_cause::prefetch)
+            ++counts.refaults;
+        entry.apply(op);
+        entry.clear(page_flag::evicted_before);
+        if (cause == install_cause::prefetch) {
+            entry.set(page_flag::prefetched);
+            ++counts.prefetched_pages;
+        }
+        ++counts.resident_pages;
+        policy->installed(page, cause, how_far);
+    }
+
+    /// Bookkeeping of a page that stops being resident; the caller applies the operation.
+    void leaves_residence(page_index page) {
+        page_entry& entry = table[page];
+        policy->removed(page);
+        if (entry.has(page_flag::prefetched)) {
+            entry.clear(page_flag::prefetched);
+            ++counts.prefetch_waste;
+            prefetch->wasted(page);
+        }
+        entry.clear(page_flag::write_protected);
+        --counts.resident_pages;
+    }
+
+    void publish() {
+        counts.staged_pages.set(frames.taken());
+        chain.refresh_counters();
+    }
+};
+
+} // namespace uffdmm

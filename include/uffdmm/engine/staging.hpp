@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// The staged list: pages that left the guest and are still in memory, oldest first.
+///
+/// Frames come in clusters of 64. A cluster takes pages of one aligned 64-page window of the shard,
+/// page base+i in frame first+i, so one ranged move fills it and one run empties it.
+///
+///     free ─take─► taken ─commit─► fifo ─pop_oldest─► draining ─last page gone─► finished ─┐
+///      ▲                            ▲                    │                                 │
+///      │                            └──── requeue ───────┘ (store failed)                  │
+///      └───────────────────────────── released ◄───────────────────────────────────────────┘
+///
+/// Each frame that holds memory has exactly one of three bits:
+///   staged   the frame is the authoritative copy of its page
+///   storing  a tier reads the frame; authoritative only while the page entry still names it
+///   dead     nobody needs the contents; the memory is taken until released
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <boost/intrusive/list.hpp>
+
+#include "uffdmm/check.hpp"
+#include "uffdmm/engine/kernel.hpp"
+#include "uffdmm/types.hpp"
+
+namespace uffdmm {
+
+/// Pages in a cluster: as many as fit one 64-bit mask.
+inline constexpr page_count cluster_pages = 64;
+
+[[nodiscard]] constexpr std::uint64_t bit(unsigned index) {
+    return std::uint64_t{1} << index;
+}
+[[nodiscard]] constexpr page_count count_bits(std::uint64_t mask) {
+    return static_cast<page_count>(std::popcount(mask));
+}
+
+struct cluster : boost::intrusive::list_base_hook<> {
+    enum class place : std::uint8_t { free, taken, fifo, draining, finished };
+
+    page_index base; ///< first page of the window
+    place where = place::free;
+    std::uint64_t staged = 0;
+    std::uint64_t storing = 0;
+    std::uint64_t dead = 0;
+};
+
+/// Owner: the shard. Never allocates after construction.
+class staging {
+  public:
+    explicit staging(page_count frames) : clusters_(frames / cluster_pages) {
+        for (cluster& c : clusters_)
+            list_of(cluster::place::free).push_back(c);
+    }
+    staging(const staging&) = delete;
+    staging& operator=(const staging&) = delete;
+    ~staging() {
+        for (list& l : lists_)
+            l.clear();
+    }
+
+    [[nodiscard]] page_count staged() const { return staged_; }   ///< frames
+    [[nodiscard]] page_count storing() const { return storing_; } ///< frames
+    [[nodiscard]] page_count dead() const { return dead_; }       ///< frames
+    /// Frames that hold memory.
+    [[nodiscard]] page_count taken() const { return staged_ + storing_ + dead_; }
+    [[nodiscard]] bool has_free_cluster() const {
+        return !lists_[static_cast<unsigned>(cluster::place::free)].empty();
+    }
+    [[nodiscard]] byte_count memory_bytes() const { return clusters_.size() * sizeof(cluster); }
+
+    /// A free cluster for the window at `base`, or nullptr. End with commit().
+    [[nodiscard]] cluster* take(page_index base) {
+        list& free = list_of(cluster::place::free);
+        if (free.empty())
+            return nullptr;
+        cluster& c = free.front();
+        move(c, cluster::place::taken);
+        c.base = base;
+        return &c;
+    }
+    /// Page base+index is in its frame now.
+    void add(cluster& c, unsigned index) {
+        c.staged |= bit(index);
+        ++staged_;
+    }
+    /// The youngest from now on.
+    void commit(cluster& c) { settle(c, cluster::place::fifo); }
+
+    /// The oldest cluster, for swapping out; nullptr if there is none.
+    [[nodiscard]] cluster* pop_oldest() {
+        list& fifo = list_of(cluster::place::fifo);
+        if (fifo.empty())
+            return nullptr;
+        cluster& c = fifo.front();
+        move(c, cluster::place::draining);
+        return &c;
+    }
+    /// Draining clusters that still have staged pages (their store failed, or did not start) become
+    /// the youngest again.
+    void requeue(cluster& c) { settle(c, cluster::place::fifo); }
+
+    [[nodiscard]] frame_index frame_of(const cluster& c, unsigned index) const {
+        return {static_cast<std::uint32_t>(&c - clusters_.data()) * cluster_pages + index};
+    }
+    [[nodiscard]] cluster& cluster_of(frame_index frame) {
+        return clusters_[frame.value / cluster_pages];
+    }
+    [[nodiscard]] static unsigned index_of(frame_index frame) {
+        return frame.value % cluster_pages;
+    }
+
+    /// Staged → dead: the contents are elsewhere, or unwanted.
+    void kill(frame_index frame) {
+        cluster& c = cluster_of(frame);
+        clear_staged(c, index_of(frame));
+        c.dead |= bit(index_of(frame));
+        ++dead_;
+        settle(c, c.where);
+    }
+    /// Staged → empty: the frame itself was moved away.
+    void vacate(frame_index frame) {
+        cluster& c = cluster_of(frame);
+        clear_staged(c, index_of(frame));
+        settle(c, c.where);
+    }
+    void start_storing(frame_index frame) {
+        cluster& c = cluster_of(frame);
+        clear_staged(c, index_of(frame));
+        c.storing |= bit(index_of(frame));
+        ++storing_;
+    }
+    /// The tier is done with the frame. `keep`: it is still the authoritative copy.
+    void end_storing(frame_index frame, bool keep) {
+        cluster& c = cluster_of(frame);
+        const std::uint64_t mask = bit(index_of(frame));
+        UFFDMM_CHECK((c.storing & mask) != 0, "the frame was being stored");
+        c.storing &= ~mask;
+        --storing_;
+        if (keep) {
+            c.staged |= mask;
+            ++staged_;
+        } else {
+            c.dead |= mask;
+            ++dead_;
+        }
+        if (c.storing == 0)
+            settle(c, cluster::place::fifo);
+    }
+
+    /// Calls give_back(runs) with runs of frames whose memory nobody needs, a batch at a time;
+    /// returns the number of frames that held memory. Finished clusters go whole; with `partial`
+    /// so do the dead frames of living ones. At most `max_runs` runs.
+    template <typename GiveBack>
+    page_count release(bool partial, std::size_t max_runs, GiveBack&& give_back);
+
+  private:
+    using list = boost::intrusive::list<cluster>;
+    static constexpr std::size_t batch_runs = 64;
+
+    [[nodiscard]] list& list_of(cluster::place place) {
+        return lists_[static_cast<unsigned>(place)];
+    }
+    void move(cluster& c, cluster::place to) {
+        list_of(to).splice(list_of(to).end(), list_of(c.where), list::s_iterator_to(c));
+        c.where = to;
+    }
+    /// Into `place`, or to finished if no page is left in the cluster. Moving within the same list
+    /// would make it young, so that is left out.
+    void settle(cluster& c, cluster::place place) {
+        const auto to = (c.staged | c.storing) == 0 ? cluster::place::finished : place;
+        if (to != c.where)
+            move(c, to);
+    }
+    void clear_staged(cluster& c, unsigned index) {
+        UFFDMM_CHECK((c.staged & bit(index)) != 0, "the frame was staged");
+        c.staged &= ~bit(index);
+        --staged_;
+    }
+
+    std::vector<cluster> clusters_;
+    std::array<list, 5> lists_;
+    page_count staged_ = 0;
+    page_count storing_ = 0;
+    page_count dead_ = 0;
+};
+
+template <typename GiveBack>
+page_count staging::release(bool partial, std::size_t max_runs, GiveBack&& give_back) {
+    std::array<frame_run, batch_runs> runs;
+    std::size_t used = 0;
+    page_count released = 0;
+    max_runs = std::min(max_runs, batch_runs);
+
+    list& finished = list_of(cluster::place::finished);
+    const auto first_finished = finished.begin();
+    auto last_finished = first_finished;
+    for (; last_finished != finished.end() && used < max_runs; ++last_finished) {
+        // All 64 frames, holes included: reading a hole has mapped the zero page into it.
+        runs[used++] = {frame_of(*last_finished, 0), cluster_pages};
+        released += count_bits(last_finished->dead);
+    }
+    if (partial) {
+        for (cluster& c : list_of(cluster::place::fifo)) {
+            for (std::uint64_t left = c.dead; left != 0 && used < max_runs;) {
+                const auto start = static_cast<unsigned>(std::countr_zero(left));
+                const auto length = static_cast<unsigned>(std::countr_one(left >> start));
+                const std::uint64_t mask =
+                    (length == 64 ? ~std::uint64_t{0} : bit(length) - 1) << start;
+                runs[used++] = {frame_of(c, start), length};
+                released += length;
+                c.dead &= ~mask;
+                left &= ~mask;
+            }
+            if (used == max_runs)
+                break;
+        }
+    }
+    if (used == 0)
+        return 0;
+    give_back(std::span<const frame_run>(runs.data(), used));
+    for (auto it = first_finished; it != last_finished;) {
+        cluster& c = *it++;
+        c.dead = 0;
+        move(c, cluster::place::free);
+    }
+    dead_ -= released;
+    return released;
+}
+
+} // namespace uffdmm
