@@ -23,7 +23,7 @@ namespace uffdmm {
 class sequential_prefetcher final : public prefetcher {
   public:
     sequential_prefetcher(page_count pages, page_count max_window)
-        : pages_(pages), max_window_(std::min(max_window, max_prefetch_window)) {
+        : pages_(pages), max_window_(std::min(max_window, max_prefetch_window - 1)) {
         recent_.fill(none);
     }
 
@@ -110,7 +110,7 @@ class sequential_prefetcher final : public prefetcher {
         const page_count issued = s.expected - s.first;
         const page_count reached = std::min(page - s.first, issued);
         const page_count proven = reached - std::min(s.wasted, reached);
-        if (page >= s.expected && s.wasted == 0 && s.size != 0)
+        if (issued != 0 && 2 * reached >= issued && s.wasted == 0)
             s.size = std::min(2 * s.size, max_window_);
         trust_ += proven;
         for (; trust_ >= hits_per_trust; trust_ -= hits_per_trust)
@@ -145,7 +145,7 @@ class sequential_prefetcher final : public prefetcher {
     }
 
     page_count pages_;
-    page_count max_window_;
+    page_count max_window_; ///< with the faulting page at most one run of max_prefetch_window
     std::array<stream, 8> streams_{};
     std::array<std::uint32_t, 8> recent_; ///< the pages after the last faults outside streams
     std::uint64_t clock_ = 0;

@@ -128,7 +128,7 @@ class stride_prefetcher final : public prefetcher {
     /// What a fault `steps` along the stream says about the window; returns its proven pages.
     page_count learn(page_count steps) {
         const page_count reached = std::min(steps - 1, tracked_.count);
-        if (steps > tracked_.count && tracked_.wasted == 0 && size_ != 0)
+        if (tracked_.count != 0 && 2 * reached >= tracked_.count && tracked_.wasted == 0)
             size_ = std::min(2 * size_, max_window_);
         return reached - std::min(tracked_.wasted, reached);
     }
