@@ -25,13 +25,9 @@ class evictor {
 
     /// Evicts the policy's next victim and those of its neighbours that the policy lets go.
     evict_status evict_cluster() {
-        const page_index victim = core_.policy->next_victim();
+        const page_index victim = next_victim();
         if (victim == no_page)
             return evict_status::nothing;
-        if (core_.table[victim].has(page_flag::pinned)) {
-            core_.policy->requeue(victim);
-            return evict_status::blocked;
-        }
         const page_index base = window_of(victim);
         std::uint64_t wanted = 0;
         for (unsigned i = 0; i < window_pages(base); ++i) {
@@ -57,6 +53,18 @@ class evictor {
     }
 
   private:
+    static constexpr unsigned most_pinned_victims = 256;
+
+    /// The policy's next victim that is not pinned; pinned ones move out of the way.
+    [[nodiscard]] page_index next_victim() {
+        for (unsigned tries = 0; tries < most_pinned_victims; ++tries) {
+            const page_index page = core_.policy->next_victim();
+            if (page == no_page || !core_.table[page].has(page_flag::pinned))
+                return page;
+            core_.policy->requeue(page);
+        }
+        return no_page;
+    }
     [[nodiscard]] unsigned window_pages(page_index base) const {
         return std::min<page_count>(cluster_pages, core_.pages() - base.value);
     }

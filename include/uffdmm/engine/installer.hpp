@@ -17,10 +17,17 @@ namespace uffdmm {
 /// How far an installation came.
 enum class install_status : std::uint8_t {
     done,
-    parked,  ///< an event is unread: read messages, then try again
-    starved, ///< no free frame
-    gone     ///< the range is not ours any more: forget the fault
+    pending,  ///< a tier read is under way; it installs the page
+    poisoned, ///< the contents are lost
+    parked,   ///< an event is unread: read messages, then try again
+    starved,  ///< no free frame
+    gone      ///< the range is not ours any more: forget the fault
 };
+
+/// Which pages of a run somebody waits for: bit i is page first+i. The others are prefetched.
+using demand_mask = std::uint64_t;
+inline constexpr demand_mask first_demanded = 1;
+inline constexpr demand_mask none_demanded = 0;
 
 struct install_result {
     page_count done = 0;
@@ -36,57 +43,71 @@ class installer {
 
     /// Zero-fills untouched pages. A page to be written gets memory at once, which saves the
     /// kernel's own fault later; for a read the shared zero page does.
-    install_result zeros(page_index first, page_count n, bool write, install_cause cause) {
-        n = std::min(n, max_prefetch_window);
-        const page_count reserve = cause == install_cause::prefetch ? prefetch_reserve() : 0;
-        if (!core_.try_charge(n, reserve))
-            return {0, install_status::starved};
+    /// The caller has charged n (1..64) pages; what is not installed is uncharged here.
+    install_result zeros(page_index first, page_count n, demand_mask demanded, bool write) {
         const auto attempt = [&](page_index at, page_count count) {
             return write ? core_.os.copy_in(at, count, zeros_.data(), false)
                          : core_.os.zero_in(at, count);
         };
-        return install(first, n, page_op::install_zero, cause, false, attempt);
+        return install({first, n}, page_op::install_zero, demanded, false, attempt);
     }
 
     /// Copies `contents` into absent pages, which are swapped (op install) or staged (op
     /// take_back). The caller has charged n pages; what is not installed is uncharged here.
     /// `clean`: map write-protected and keep the slot.
-    install_result copies(page_index first, page_count n, const std::byte* contents, page_op op,
-                          install_cause cause, bool clean) {
+    install_result copies(page_run run, const std::byte* contents, page_op op, demand_mask demanded,
+                          bool clean) {
         const auto attempt = [&](page_index at, page_count count) {
-            const std::size_t offset = std::size_t{at - first} * page_size;
+            const std::size_t offset = std::size_t{at - run.first} * page_size;
             return core_.os.copy_in(at, count, contents + offset, clean);
         };
-        return install(first, n, op, cause, clean, attempt);
+        return install(run, op, demanded, clean, attempt);
+    }
+
+    /// shmem: maps a page that is in the page cache. Charged by the caller as above.
+    install_result mapped(page_index page, page_op op) {
+        const auto attempt = [&](page_index at, page_count count) {
+            return core_.os.continue_in(at, count, false);
+        };
+        return install({page, 1}, op, first_demanded, false, attempt);
     }
 
     /// Takes a staged page back into the guest, by moving its frame or by copying it: a move saves
     /// memory and costs a TLB flush, a copy costs neither flush nor wait but leaves a dead frame.
-    install_status take_back(page_index page, bool write, install_cause cause) {
+    install_status take_back(page_index page, bool write) {
         page_entry& entry = core_.table[page];
         const frame_index frame = entry.frame();
         const bool storing = entry.has(page_flag::storing);
         const bool clean = entry.has(page_flag::has_slot) && !write && keep_clean(entry);
         const bool movable = core_.traits.move && !storing && !clean;
         if (movable && take_back_by_.choose() == 1) {
-            const auto status = timed_move(page, frame, cause);
+            const auto status = timed_move(page, frame);
             if (status != install_status::starved)
                 return status;
         }
         if (!core_.try_charge()) {
             if (!movable)
                 return install_status::starved;
-            return move_back(page, frame, cause);
+            return move_back(page, frame);
         }
         entry.clear(page_flag::storing);
         const std::uint64_t start = core_.os.now_ns();
-        const auto r = copies(page, 1, core_.os.frame(frame), page_op::take_back, cause, clean);
+        const auto r = copies({page, 1}, core_.os.frame(frame), page_op::take_back, first_demanded,
+                              clean);
         take_back_by_.learn(0, core_.os.now_ns() - start + release_cost_ns);
         if (r.done == 1 && !storing)
             core_.frames.kill(frame);
         if (r.done == 0 && storing)
             entry.set(page_flag::storing);
         return r.done == 1 ? install_status::done : r.status;
+    }
+
+    /// EEXIST: the guest sees a page there already, so that page is the truth from now on
+    /// (eexist_means_race). Waiters are woken explicitly: nobody else will.
+    void adopt_present(page_index page, page_op op, bool demanded) {
+        ++core_.counts.eexist_races;
+        installed(page, op, demanded, false);
+        (void)core_.os.wake(page, 1);
     }
 
     /// Whether a page with a slot should be mapped write-protected to keep it. A page that was
@@ -110,30 +131,44 @@ class installer {
     static constexpr std::uint64_t release_cost_ns = 1000;
 
     template <typename Attempt>
-    install_result install(page_index first, page_count n, page_op op, install_cause cause,
-                           bool clean, Attempt&& attempt) {
+    install_result install(page_run run, page_op op, demand_mask demanded, bool clean,
+                           Attempt&& attempt) {
         page_count at = 0;
         install_status status = install_status::done;
-        while (at < n && status == install_status::done) {
-            const kernel_result r = attempt(first + at, n - at);
+        while (at < run.count && status == install_status::done) {
+            const kernel_result r = attempt(run.first + at, run.count - at);
             for (page_count i = 0; i < r.done; ++i)
-                installed(first + (at + i), op, cause, clean);
+                installed(run.first + (at + i), op, is_demanded(demanded, at + i), clean);
             at += r.done;
-            if (at < n && r.status != kernel_status::ok) {
+            if (at < run.count && r.status != kernel_status::ok) {
                 if (r.status == kernel_status::exists) {
-                    adopt_present(first + at, op, cause);
+                    adopt_present(run.first + at, op, is_demanded(demanded, at));
                     ++at;
                 } else {
                     status = failure(r.status);
                 }
             }
         }
-        core_.uncharge(n - at);
+        core_.uncharge(run.count - at);
         return {at, status};
     }
 
-    void installed(page_index page, page_op op, install_cause cause, bool clean) {
-        core_.made_resident(page, op, cause);
+    [[nodiscard]] static bool is_demanded(demand_mask demanded, page_count index) {
+        return (demanded >> index & 1) != 0;
+    }
+    [[nodiscard]] static install_cause cause_of(page_op op) {
+        switch (op) {
+        case page_op::install_zero:
+            return install_cause::first_touch;
+        case page_op::take_back:
+            return install_cause::take_back;
+        default:
+            return install_cause::swap_in;
+        }
+    }
+
+    void installed(page_index page, page_op op, bool demanded, bool clean) {
+        core_.made_resident(page, op, demanded ? cause_of(op) : install_cause::prefetch);
         page_entry& entry = core_.table[page];
         if (clean && entry.has(page_flag::has_slot))
             entry.set(page_flag::write_protected);
@@ -141,30 +176,22 @@ class installer {
             core_.forget_slot(entry);
     }
 
-    /// EEXIST: the guest sees a page there already, so that page is the truth from now on
-    /// (eexist_means_race). Waiters are woken explicitly: nobody else will.
-    void adopt_present(page_index page, page_op op, install_cause cause) {
-        ++core_.counts.eexist_races;
-        installed(page, op, cause, false);
-        (void)core_.os.wake(page, 1);
-    }
-
-    install_status timed_move(page_index page, frame_index frame, install_cause cause) {
+    install_status timed_move(page_index page, frame_index frame) {
         const std::uint64_t start = core_.os.now_ns();
-        const install_status status = move_back(page, frame, cause);
+        const install_status status = move_back(page, frame);
         take_back_by_.learn(1, core_.os.now_ns() - start);
         return status;
     }
 
-    install_status move_back(page_index page, frame_index frame, install_cause cause) {
+    install_status move_back(page_index page, frame_index frame) {
         const kernel_result r = core_.os.move_in(page, 1, frame);
         if (r.done == 1) {
-            installed(page, page_op::take_back, cause, false);
+            installed(page, page_op::take_back, true, false);
             core_.frames.vacate(frame);
             return install_status::done;
         }
         if (r.status == kernel_status::exists) {
-            adopt_present(page, page_op::take_back, cause);
+            adopt_present(page, page_op::take_back, true);
             core_.frames.kill(frame);
             core_.money.charge(page_size);
             return install_status::done;

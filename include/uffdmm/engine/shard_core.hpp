@@ -53,6 +53,7 @@ struct shard_counters {
     counter prefetch_hits;
     counter prefetch_waste;
     counter unexpected_messages;
+    counter foreign_pages;
 };
 
 /// What a shard is tuned by; derived from manager_config and region_config.
@@ -94,14 +95,27 @@ struct shard_core {
     shard_observer& observer;
     shard_counters counts;
     std::uint32_t clock = 0; ///< pages evicted so far: the unit of refault distance
+    bool may_exceed = false; ///< nothing can be reclaimed: faults are served beyond the limit
 
     [[nodiscard]] page_count pages() const { return table.size(); }
 
-    /// Charges one page, or `n`, for something about to become resident.
+    /// Charges one page, or `n`, for something about to become resident. `reserve`: free pages to
+    /// leave alone, for what nobody waits for.
     [[nodiscard]] bool try_charge(page_count n = 1, page_count reserve = 0) {
-        return money.try_charge(bytes_of(n), bytes_of(reserve));
+        if (money.try_charge(bytes_of(n), bytes_of(reserve)))
+            return true;
+        if (!may_exceed || reserve != 0)
+            return false;
+        money.charge(bytes_of(n));
+        return true;
     }
     void uncharge(page_count n) { money.uncharge(bytes_of(n)); }
+
+    void record(resolution kind, std::uint64_t asked_ns) {
+        const auto k = static_cast<unsigned>(kind);
+        ++counts.faults_by_resolution[k];
+        counts.fault_latency[k].record(os.now_ns() - asked_ns);
+    }
 
     /// Free pages this shard may still take; negative when over the limit.
     [[nodiscard]] std::int64_t free_pages() const {
@@ -135,6 +149,8 @@ struct shard_core {
             ++counts.refaults;
         entry.apply(op);
         entry.clear(page_flag::evicted_before);
+        entry.clear(page_flag::loading);
+        entry.clear(page_flag::demoting); // the copy under way is stale from here on
         if (cause == install_cause::prefetch) {
             entry.set(page_flag::prefetched);
             ++counts.prefetched_pages;

@@ -73,6 +73,13 @@ class staging {
     [[nodiscard]] bool has_free_cluster() const {
         return !lists_[static_cast<unsigned>(cluster::place::free)].empty();
     }
+    /// Clusters waiting to be drained.
+    [[nodiscard]] std::size_t fifo_size() const {
+        return lists_[static_cast<unsigned>(cluster::place::fifo)].size();
+    }
+    [[nodiscard]] bool has_finished() const {
+        return !lists_[static_cast<unsigned>(cluster::place::finished)].empty();
+    }
     [[nodiscard]] byte_count memory_bytes() const { return clusters_.size() * sizeof(cluster); }
 
     /// A free cluster for the window at `base`, or nullptr. End with commit().

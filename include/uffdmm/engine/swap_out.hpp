@@ -31,6 +31,8 @@ class swap_out final : public store_listener {
 
     /// Empties the oldest cluster as far as possible. Returns whether any page got on its way.
     bool drain_oldest() {
+        if (free_ == nullptr)
+            return false;
         cluster* c = core_.frames.pop_oldest();
         return c != nullptr && drain(*c);
     }
@@ -122,8 +124,10 @@ class swap_out final : public store_listener {
         const page_entry& entry = core_.table[op.page];
         if (op.frame != no_frame)
             return entry.state() == page_state::staged && entry.frame() == op.frame;
+        // The op's number is kept in the entry: the page may have come in, left again to the same
+        // slot and be demoted anew while this op was under way.
         return entry.state() == page_state::swapped && entry.has(page_flag::demoting) &&
-               entry.tier() == op.from && entry.slot() == op.old_slot;
+               entry.frame() == number_of(op);
     }
 
     void stored(store_op& op) noexcept override {
@@ -222,14 +226,16 @@ class swap_out final : public store_listener {
         read.slot = cold.slot;
         read.destination = buffer;
         load_request* const list[] = {&read};
-        core_.chain.at(tier).load(list, client_);
+        in_place_loads ended_in_call;
+        core_.chain.at(tier).load(list, ended_in_call);
         if (read.status != tier_status::ok) { // left where it is: the fault path deals with it
             buffers_.give_back(buffer, 1);
             return nullptr;
         }
-        entry.set(page_flag::demoting);
         ++demoting_;
         store_op& op = take();
+        entry.set(page_flag::demoting);
+        entry.set_frame(number_of(op));
         op.page = page;
         op.frame = no_frame;
         op.from = tier;
@@ -242,6 +248,10 @@ class swap_out final : public store_listener {
     void end_demotion(store_op& op) {
         buffers_.give_back(const_cast<std::byte*>(op.contents), 1);
         --demoting_;
+    }
+
+    [[nodiscard]] frame_index number_of(const store_op& op) const {
+        return {static_cast<std::uint32_t>(&op - ops_.data())};
     }
 
     // ---- the pool of ops ------------------------------------------------------------------------

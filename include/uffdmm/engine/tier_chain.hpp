@@ -30,8 +30,15 @@ struct store_op : store_request {
     tier_number tier = 0;         ///< where it is being stored now
     tier_number from = 0;         ///< demotion: where it comes from
     slot_id old_slot = no_slot;   ///< demotion: the slot it comes from
-    bool busy = false;
     store_op* next = nullptr;     ///< free list, or waiting to be offered to the next tier
+};
+
+/// Client for loads from a tier with synchronous_load: their status says all.
+class in_place_loads final : public tier_client {
+    void store_done(store_request&) noexcept override {
+        UFFDMM_CHECK(false, "a load does not end as a store");
+    }
+    void load_done(load_request&) noexcept override {}
 };
 
 /// Called on the shard thread when an op ends.

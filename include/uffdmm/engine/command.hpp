@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// What the API asks of a shard: a message that carries its own progress, since long ranges are
+/// worked through in slices between faults. The calling thread waits until the shard is done.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "uffdmm/executor.hpp"
+#include "uffdmm/manager.hpp"
+#include "uffdmm/types.hpp"
+
+namespace uffdmm {
+
+class command_queue;
+
+struct command final : message {
+    enum class kind : std::uint8_t {
+        barrier,      ///< everything read before this is dealt with
+        check_pins,   ///< busy if a page of the run is pinned
+        discard,      ///< forget contents, and take them out of the guest
+        pin,
+        unpin,
+        query,        ///< fills `answer` from `at` on
+        prefetch,
+        evict,
+        restore,      ///< bring everything in and leave it writable
+        idle,         ///< no fault waits, nothing is on its way
+        settle,       ///< memory is below the limit, or cannot be brought there
+        stop          ///< no more reads and writes of tiers; then the thread ends
+    };
+    struct run_of_state {
+        page_run pages;
+        residency state = residency::untouched;
+        tier_number tier = 0;
+    };
+
+    command(kind what_, page_run run_, command_queue& home_)
+        : what(what_), run(run_), home(home_), at(run_.first) {}
+
+    /// Calling thread.
+    result<void> wait() {
+        // acquire: pairs with the release in finish().
+        done_.wait(false, std::memory_order_acquire);
+        return outcome;
+    }
+
+    /// Shard thread. The command may be gone when this returns.
+    void finish(result<void> how) {
+        outcome = how;
+        done_.store(true, std::memory_order_release);
+        done_.notify_all();
+    }
+    void deliver() noexcept override;
+
+    const kind what;
+    const page_run run;
+    command_queue& home;
+
+    // Progress and answers: the shard's until it is done.
+    page_index at;             ///< next page to look at
+    unsigned phase = 0;
+    page_count pages = 0;      ///< pages that left memory (evict), or are short (restore)
+    result<void> outcome;
+    std::array<run_of_state, 256> answer;
+    std::size_t answers = 0;
+    std::atomic<bool>* abandoned = nullptr; ///< idle: the caller stopped waiting
+    command* next = nullptr;
+
+  private:
+    std::atomic<bool> done_{false};
+};
+
+/// Commands that have arrived, in order. Owner: the shard.
+class command_queue {
+  public:
+    void push(command& c) {
+        (tail_ == nullptr ? head_ : tail_->next) = &c;
+        tail_ = &c;
+    }
+    [[nodiscard]] command* front() const { return head_; }
+    void pop() {
+        head_ = head_->next;
+        if (head_ == nullptr)
+            tail_ = nullptr;
+    }
+    /// Lets the next command go first.
+    void rotate() {
+        command* first = head_;
+        if (first == tail_)
+            return;
+        pop();
+        first->next = nullptr;
+        push(*first);
+    }
+
+  private:
+    command* head_ = nullptr;
+    command* tail_ = nullptr;
+};
+
+inline void command::deliver() noexcept {
+    next = nullptr;
+    home.push(*this);
+}
+
+} // namespace uffdmm

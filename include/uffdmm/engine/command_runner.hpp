@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Carries out commands in slices of at most 64 pages, so that faults are answered in between.
+
+#include <bit>
+
+#include "uffdmm/engine/command.hpp"
+#include "uffdmm/engine/discarder.hpp"
+#include "uffdmm/engine/evictor.hpp"
+#include "uffdmm/engine/fault_path.hpp"
+#include "uffdmm/engine/pin_table.hpp"
+#include "uffdmm/engine/reclaim.hpp"
+#include "uffdmm/engine/shard_core.hpp"
+#include "uffdmm/engine/swap_in.hpp"
+#include "uffdmm/engine/swap_out.hpp"
+
+namespace uffdmm {
+
+template <kernel Kernel>
+class command_runner {
+  public:
+    command_runner(shard_core<Kernel>& core, fault_path<Kernel>& faults, swap_in<Kernel>& reads,
+                   swap_out<Kernel>& writes, evictor<Kernel>& evicts, reclaimer<Kernel>& reclaim,
+                   discarder<Kernel>& discards)
+        : core_(core), faults_(faults), reads_(reads), writes_(writes), evictor_(evicts),
+          reclaim_(reclaim), discards_(discards), pins_(core.pages()) {}
+
+    [[nodiscard]] command_queue& queue() { return queue_; }
+    [[nodiscard]] bool idle() const { return queue_.front() == nullptr; }
+    /// The last command was `stop`, and it is done.
+    [[nodiscard]] bool stopped() const { return stopped_; }
+    /// Everything is being brought in: reclaim would undo it.
+    [[nodiscard]] bool restoring() const { return restoring_; }
+
+    /// One slice of the first command. Returns whether anything got further.
+    bool step(bool starving_on_tiers) {
+        command* c = queue_.front();
+        if (c == nullptr)
+            return false;
+        stuck_ = starving_on_tiers;
+        const page_index before = c->at;
+        const unsigned phase_before = c->phase;
+        const outcome how = run(*c);
+        if (how.finished) {
+            queue_.pop();
+            c->finish(how.what);
+            return true;
+        }
+        queue_.rotate();
+        return c->at != before || c->phase != phase_before;
+    }
+
+  private:
+    static constexpr page_count slice = cluster_pages;
+
+    struct outcome {
+        bool finished = true;
+        result<void> what;
+    };
+    static outcome unfinished() { return {false, {}}; }
+    static outcome failed(errc code, const char* operation) {
+        return {true, error{code, 0, operation}};
+    }
+
+    outcome run(command& c) {
+        switch (c.what) {
+        case command::kind::barrier:
+            return {};
+        case command::kind::check_pins:
+            return check_pins(c);
+        case command::kind::discard:
+            return discard(c);
+        case command::kind::pin:
+            return pin(c);
+        case command::kind::unpin:
+            return unpin(c);
+        case command::kind::query:
+            return query(c);
+        case command::kind::prefetch:
+            return prefetch(c);
+        case command::kind::evict:
+            return evict(c);
+        case command::kind::restore:
+            return restore(c);
+        case command::kind::idle:
+            return wait_idle(c);
+        case command::kind::settle:
+            return settle(c);
+        case command::kind::stop:
+            return stop();
+        }
+        return {};
+    }
+
+    [[nodiscard]] static page_run next_slice(const command& c) {
+        return {c.at, std::min<page_count>(slice, c.run.end() - c.at)};
+    }
+
+    outcome check_pins(command& c) {
+        if (pins_.in_use())
+            for (page_index page = c.run.first; page < c.run.end(); page = page + 1)
+                if (pins_.count(page) != 0)
+                    return failed(errc::busy, "discard of a pinned page");
+        return {};
+    }
+
+    outcome discard(command& c) {
+        if (c.at == c.run.first)
+            if (const outcome pinned = check_pins(c); !pinned.what.ok())
+                return pinned;
+        const page_run run = next_slice(c);
+        const kernel_result r = core_.os.discard(run.first, run.count);
+        if (r.status == kernel_status::again)
+            return unfinished();
+        if (r.status != kernel_status::ok)
+            return {true, error{errc::system, r.os_errno, "discarding guest pages"}};
+        discards_.forget(run);
+        c.at = run.end();
+        return {c.at == c.run.end(), {}};
+    }
+
+    // ---- pinning --------------------------------------------------------------------------------
+
+    outcome pin(command& c) {
+        if (c.at == c.run.first && c.phase == 0) {
+            if (const outcome allowed = may_pin(c); !allowed.what.ok())
+                return allowed;
+            c.phase = 1;
+        }
+        const page_run run = next_slice(c);
+        for (; c.at < run.end(); c.at = c.at + 1) {
+            page_entry& entry = core_.table[c.at];
+            entry.set(page_flag::pinned);
+            const install_status status = faults_.bring_in(c.at);
+            if (status == install_status::done)
+                take_pin(c.at);
+            else if (status == install_status::poisoned || status == install_status::gone)
+                return undo_pin(c, status);
+            else
+                return unfinished();
+        }
+        return {c.at == c.run.end(), {}};
+    }
+    /// Whether all of the run can be pinned: pinned memory must leave room to work in.
+    outcome may_pin(const command& c) {
+        try {
+            if (!pins_.in_use()) {
+                pins_.prepare();
+                core_.money.charge(pins_.memory_bytes());
+                core_.counts.metadata_bytes += pins_.memory_bytes();
+            }
+        } catch (const setup_error&) {
+            return failed(errc::no_memory, "pin: no memory for the pin counts");
+        }
+        page_count more = 0;
+        for (page_index page = c.run.first; page < c.run.end(); page = page + 1) {
+            if (pins_.count(page) == pin_table::most())
+                return failed(errc::busy, "pin: pinned 65535 times already");
+            more += pins_.count(page) == 0 ? 1 : 0;
+        }
+        const std::int64_t share = core_.money.fair_share();
+        const auto pinned = static_cast<std::int64_t>(
+            bytes_of(static_cast<page_count>(core_.counts.pinned_pages.load()) + more));
+        const auto metadata = static_cast<std::int64_t>(core_.counts.metadata_bytes.load());
+        if (pinned + metadata > share - share / 8)
+            return failed(errc::limit_too_small, "pin: more than the limit can hold");
+        return {};
+    }
+    void take_pin(page_index page) {
+        if (pins_.add(page))
+            ++core_.counts.pinned_pages;
+    }
+    void drop_pin(page_index page) {
+        if (pins_.remove(page)) {
+            core_.table[page].clear(page_flag::pinned);
+            --core_.counts.pinned_pages;
+        }
+    }
+    outcome undo_pin(command& c, install_status why) {
+        if (pins_.count(c.at) == 0)
+            core_.table[c.at].clear(page_flag::pinned);
+        for (page_index page = c.run.first; page < c.at; page = page + 1)
+            drop_pin(page);
+        return why == install_status::poisoned ? failed(errc::poisoned, "pin: contents are lost")
+                                               : failed(errc::not_found, "pin: range is unmapped");
+    }
+
+    outcome unpin(command& c) {
+        for (page_index page = c.run.first; page < c.run.end(); page = page + 1)
+            if (pins_.count(page) == 0)
+                return failed(errc::wrong_state, "unpin: a page of the range is not pinned");
+        for (page_index page = c.run.first; page < c.run.end(); page = page + 1)
+            drop_pin(page);
+        return {};
+    }
+
+    // ---- looking --------------------------------------------------------------------------------
+
+    outcome query(command& c) {
+        const page_run run = next_slice(c);
+        for (; c.at < run.end(); c.at = c.at + 1) {
+            const page_entry& entry = core_.table[c.at];
+            const auto state = static_cast<residency>(entry.state());
+            const tier_number tier = state == residency::swapped ? entry.tier() : tier_number{0};
+            if (c.answers != 0) {
+                auto& last = c.answer[c.answers - 1];
+                if (last.state == state && last.tier == tier) {
+                    ++last.pages.count;
+                    continue;
+                }
+            }
+            if (c.answers == c.answer.size())
+                return {};
+            c.answer[c.answers++] = {{c.at, 1}, state, tier};
+        }
+        return {c.at == c.run.end(), {}};
+    }
+
+    // ---- moving ---------------------------------------------------------------------------------
+
+    outcome prefetch(command& c) {
+        const page_run run = next_slice(c);
+        while (c.at < run.end()) {
+            const page_count done = reads_.prefetch({c.at, run.end() - c.at});
+            if (done == 0)
+                return {}; // free memory ends here: a hint is a hint
+            c.at = c.at + done;
+        }
+        return {c.at == c.run.end(), {}};
+    }
+
+    /// Phase 0 counts what is in memory, 1 takes it out of the guest, 2 drains the staged list
+    /// until none of the run is left there.
+    outcome evict(command& c) {
+        if (c.phase == 0) {
+            c.pages = in_memory(c.run);
+            c.phase = 1;
+        }
+        if (c.phase == 1)
+            return evict_slice(c);
+        const bool drained = writes_.drain_oldest();
+        (void)reclaim_.tidy();
+        if (staged_left(c) && (drained || writes_.in_flight() != 0) && !gave_up(c))
+            return unfinished();
+        const page_count left = in_memory(c.run);
+        c.pages = c.pages > left ? c.pages - left : 0;
+        return {};
+    }
+    outcome evict_slice(command& c) {
+        const page_index window_end = evictor_.window_of(c.at) + cluster_pages;
+        const page_count n = std::min(window_end, c.run.end()) - c.at;
+        const evict_status how = evictor_.evict_run({c.at, n});
+        if (how == evict_status::parked)
+            return unfinished();
+        if (how == evict_status::no_room) {
+            (void)writes_.drain_oldest();
+            (void)reclaim_.release(true);
+            return unfinished();
+        }
+        c.at = c.at + n;
+        if (c.at == c.run.end()) {
+            c.phase = 2;
+            c.at = c.run.first;
+        }
+        return unfinished();
+    }
+    /// No tier takes pages: what is still staged stays.
+    [[nodiscard]] bool gave_up(command& c) {
+        if (core_.chain.can_store(1, core_.os.now_ns()) || writes_.in_flight() != 0)
+            c.phase = 2;
+        else
+            ++c.phase;
+        return c.phase > core_.frames.fifo_size() + 3;
+    }
+    [[nodiscard]] page_count in_memory(page_run run) const {
+        page_count n = 0;
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            const page_state state = core_.table[page].state();
+            n += state == page_state::resident || state == page_state::staged ? 1 : 0;
+        }
+        return n;
+    }
+    [[nodiscard]] bool staged_left(const command& c) const {
+        for (page_index page = c.run.first; page < c.run.end(); page = page + 1)
+            if (core_.table[page].state() == page_state::staged)
+                return true;
+        return false;
+    }
+
+    /// Brings every page in, writable, whatever the limit says: the caller has compared.
+    outcome restore(command& c) {
+        restoring_ = true;
+        reclaim_.stop_reserving();
+        core_.may_exceed = true;
+        const page_run run = next_slice(c);
+        for (; c.at < run.end(); c.at = c.at + 1) {
+            const page_entry& entry = core_.table[c.at];
+            if (entry.state() == page_state::untouched || entry.state() == page_state::poisoned)
+                continue;
+            if (entry.state() == page_state::swapped && !entry.has(page_flag::loading))
+                (void)reads_.prefetch({c.at, run.end() - c.at});
+            const install_status status = faults_.bring_in(c.at);
+            if (status != install_status::done && status != install_status::poisoned &&
+                status != install_status::gone)
+                return unfinished();
+        }
+        return {c.at == c.run.end(), {}};
+    }
+
+    // ---- waiting --------------------------------------------------------------------------------
+
+    [[nodiscard]] bool quiet() const {
+        return !faults_.has_waiting() && reads_.in_flight() == 0 && writes_.in_flight() == 0;
+    }
+    outcome wait_idle(command& c) {
+        const bool gave_up = c.abandoned->load(std::memory_order_acquire);
+        const bool resting = !reclaim_.active() || stuck_;
+        if (gave_up)
+            return failed(errc::busy, "wait_until_idle: timed out");
+        if (quiet() && resting && core_.frames.dead() == 0)
+            return {};
+        return unfinished();
+    }
+    outcome settle(command& c) {
+        (void)reclaim_.tidy();
+        if (core_.money.available() >= 0)
+            return {};
+        if (stuck_ && writes_.in_flight() == 0 && ++c.phase > 64)
+            return failed(errc::limit_too_small, "set_limit: memory cannot be brought below it");
+        return unfinished();
+    }
+    outcome stop() {
+        restoring_ = true; // nothing new is started
+        if (reads_.in_flight() != 0 || writes_.in_flight() != 0)
+            return unfinished();
+        stopped_ = true;
+        return {};
+    }
+
+    shard_core<Kernel>& core_;
+    fault_path<Kernel>& faults_;
+    swap_in<Kernel>& reads_;
+    swap_out<Kernel>& writes_;
+    evictor<Kernel>& evictor_;
+    reclaimer<Kernel>& reclaim_;
+    discarder<Kernel>& discards_;
+    pin_table pins_;
+    command_queue queue_;
+    bool stuck_ = false;
+    bool stopped_ = false;
+    bool restoring_ = false;
+};
+
+} // namespace uffdmm

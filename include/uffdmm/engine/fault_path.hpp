@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Answers page faults. Every message read is answered exactly once: its page is installed,
+/// zeroed or poisoned, or it waits in a queue here (for memory, or for an unread event), or in a
+/// load batch. Never waits, allocates, locks or logs; never touches guest memory.
+///
+///     read ─► events first ─► faults ─┬─ untouched ─► zeros (+ window)
+///                                     ├─ staged ────► take back
+///                                     ├─ swapped ───► swap_in (+ window)
+///                                     ├─ resident ──► unprotect, or wake: somebody was faster
+///                                     └─ poisoned ──► poison again
+///     parked or starved ─► waiting queue ─► retried in order every step
+
+#include <array>
+#include <vector>
+
+#include "uffdmm/engine/discarder.hpp"
+#include "uffdmm/engine/installer.hpp"
+#include "uffdmm/engine/prefetch_log.hpp"
+#include "uffdmm/engine/shard_core.hpp"
+#include "uffdmm/engine/swap_in.hpp"
+
+namespace uffdmm {
+
+template <kernel Kernel>
+class fault_path {
+  public:
+    fault_path(shard_core<Kernel>& core, installer<Kernel>& install, swap_in<Kernel>& reads,
+               discarder<Kernel>& discards)
+        : core_(core), installer_(install), reads_(reads), discards_(discards) {
+        waiting_.reserve(expected_waiters);
+    }
+
+    /// Reads and answers one batch of messages; returns how many there were.
+    std::size_t serve() {
+        std::array<kernel_message, batch> messages;
+        const std::size_t n = core_.os.read(messages);
+        if (n == 0)
+            return 0;
+        const std::uint64_t now = core_.os.now_ns();
+        // fault_before_remove: a fault may be read before the event that precedes it.
+        for (std::size_t i = 0; i < n; ++i)
+            handle_event(messages[i]);
+        for (std::size_t i = 0; i < n; ++i) {
+            const kernel_message& m = messages[i];
+            if (!is_fault(m))
+                continue;
+            ++core_.counts.faults;
+            if (repeated(std::span(messages.data(), i), m))
+                ++core_.counts.duplicate_faults;
+            else
+                answer({m.pages.first, m.what, m.write, now});
+        }
+        return n;
+    }
+
+    /// Tries again what could not be answered; returns whether any of it could.
+    bool retry_waiting() {
+        const std::size_t n = waiting_.size();
+        starving_ = false;
+        parked_ = false;
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < n; ++i)
+            if (!try_answer(waiting_[i]))
+                waiting_[kept++] = waiting_[i];
+        waiting_.resize(kept);
+        return kept < n;
+    }
+
+    [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
+    /// Some fault waits for free memory.
+    [[nodiscard]] bool starving() const { return starving_; }
+    /// Some fault waits for a thread of the embedder to finish a madvise.
+    [[nodiscard]] bool parked() const { return parked_; }
+
+    /// Brings one page in as if it had been written to (by the guest), without prefetching.
+    install_status bring_in(page_index page) {
+        fault f{page, kernel_message::kind::missing, true, core_.os.now_ns()};
+        const page_entry& entry = core_.table[page];
+        if (entry.state() == page_state::resident)
+            return entry.has(page_flag::write_protected) ? unprotect(page) : install_status::done;
+        if (entry.state() == page_state::poisoned)
+            return install_status::poisoned;
+        return bring_in_absent(f, false);
+    }
+
+  private:
+    static constexpr std::size_t batch = 64;
+    static constexpr std::size_t expected_waiters = 4096;
+    static constexpr page_count longest_unprotect = 16;
+
+    struct fault {
+        page_index page;
+        kernel_message::kind what = kernel_message::kind::missing;
+        bool write = false;
+        std::uint64_t asked_ns = 0;
+        bool waited = false; ///< was in the queue: the prefetcher has seen it
+    };
+
+    [[nodiscard]] static bool is_fault(const kernel_message& m) {
+        using k = kernel_message::kind;
+        return m.what == k::missing || m.what == k::protect || m.what == k::minor;
+    }
+    /// Whether an earlier message of the batch has woken the sender of this one already.
+    [[nodiscard]] static bool repeated(std::span<const kernel_message> before,
+                                       const kernel_message& m) {
+        return std::any_of(before.begin(), before.end(), [&](const kernel_message& b) {
+            return b.what == m.what && b.pages == m.pages && b.write == m.write;
+        });
+    }
+
+    void handle_event(const kernel_message& m) {
+        if (m.what == kernel_message::kind::remove || m.what == kernel_message::kind::unmap)
+            discards_.forget(m.pages);
+        else if (m.what == kernel_message::kind::other)
+            ++core_.counts.unexpected_messages;
+    }
+
+    void answer(const fault& f) {
+        if (try_answer(f))
+            return;
+        if (starving_)
+            ++core_.counts.direct_reclaims;
+        waiting_.push_back(f);
+        waiting_.back().waited = true;
+    }
+
+    /// Returns false if the fault has to wait here.
+    bool try_answer(const fault& f) {
+        const install_status status = resolve(f);
+        if (status == install_status::parked) {
+            ++core_.counts.eagain_retries;
+            parked_ = true;
+        }
+        if (status == install_status::starved)
+            starving_ = true;
+        return status != install_status::parked && status != install_status::starved;
+    }
+
+    install_status resolve(const fault& f) {
+        switch (core_.table[f.page].state()) {
+        case page_state::resident:
+            return resolve_resident(f);
+        case page_state::poisoned:
+            return poison_again(f);
+        default:
+            break;
+        }
+        if (f.what == kernel_message::kind::minor)
+            return resolve_foreign(f);
+        return bring_in_absent(f, !f.waited);
+    }
+
+    // ---- absent pages ---------------------------------------------------------------------------
+
+    install_status bring_in_absent(const fault& f, bool may_prefetch) {
+        // A write-protect fault on a page that has left since is answered like a missing one: the
+        // installation wakes whoever waits for the page, whatever for.
+        const bool write = f.write || f.what == kernel_message::kind::protect;
+        const page_entry& entry = core_.table[f.page];
+        if (entry.state() == page_state::staged) {
+            const install_status status = installer_.take_back(f.page, write);
+            if (status == install_status::done)
+                core_.record(resolution::staged, f.asked_ns);
+            return status;
+        }
+        const prefetch_window window = may_prefetch ? ask_prefetcher(f.page) : prefetch_window{};
+        return entry.state() == page_state::untouched ? zero_fill(f, write, window)
+                                                      : swap_page_in(f, write, window);
+    }
+
+    /// The run of pages the window makes with `page`, or the page alone.
+    [[nodiscard]] static page_run run_with(page_index page, const prefetch_window& window) {
+        const bool ahead = window.stride == 1 && window.first == page + 1;
+        return {page, ahead ? std::min(window.count + 1, max_prefetch_window) : 1};
+    }
+    [[nodiscard]] static bool scattered(page_index page, const prefetch_window& window) {
+        return window.count != 0 && !(window.stride == 1 && window.first == page + 1);
+    }
+
+    prefetch_window ask_prefetcher(page_index page) {
+        page_count hits = 0;
+        const prefetch_window window = core_.prefetch->on_fault(page, hits);
+        if (hits != 0)
+            core_.counts.prefetch_hits += log_.proven(core_.table, page);
+        if (window.count != 0)
+            log_.add(window.first, window.stride, window.count);
+        return window;
+    }
+
+    install_status zero_fill(const fault& f, bool write, const prefetch_window& window) {
+        if (!core_.try_charge())
+            return install_status::starved;
+        page_run run = run_with(f.page, window);
+        page_count n = 1;
+        while (n < run.count && core_.table[run.first + n].state() == page_state::untouched &&
+               !core_.table[run.first + n].has(page_flag::pinned))
+            ++n;
+        while (n > 1 && !core_.try_charge(n - 1, installer_.prefetch_reserve()))
+            n = n / 2;
+        const auto r = installer_.zeros(f.page, n, first_demanded, write);
+        if (r.done == 0)
+            return r.status;
+        core_.record(resolution::zero, f.asked_ns);
+        if (scattered(f.page, window))
+            prefetch_scattered(window);
+        return install_status::done;
+    }
+
+    install_status swap_page_in(const fault& f, bool write, const prefetch_window& window) {
+        const resolution kind = reads_.kind_of(core_.table[f.page]);
+        const auto status = reads_.fault(run_with(f.page, window), write, f.asked_ns);
+        if (status == install_status::done)
+            core_.record(kind, f.asked_ns);
+        else if (status == install_status::poisoned)
+            core_.record(resolution::poisoned, f.asked_ns);
+        if (status == install_status::done || status == install_status::pending)
+            if (scattered(f.page, window))
+                prefetch_scattered(window);
+        return status;
+    }
+
+    /// A strided window: every page by itself.
+    void prefetch_scattered(const prefetch_window& window) {
+        for (page_count i = 0; i < window.count; ++i) {
+            const std::int64_t at = window.first.value + std::int64_t{window.stride} * i;
+            if (at < 0 || at >= core_.pages())
+                return;
+            const page_index page{static_cast<std::uint32_t>(at)};
+            const page_state state = core_.table[page].state();
+            if (state == page_state::untouched) {
+                if (!core_.try_charge(1, installer_.prefetch_reserve()) ||
+                    installer_.zeros(page, 1, none_demanded, false).done == 0)
+                    return;
+            } else if (state == page_state::swapped && reads_.prefetch({page, 1}) == 0) {
+                return;
+            }
+        }
+    }
+
+    // ---- present pages --------------------------------------------------------------------------
+
+    install_status resolve_resident(const fault& f) {
+        page_entry& entry = core_.table[f.page];
+        if (entry.has(page_flag::prefetched)) {
+            entry.clear(page_flag::prefetched);
+            ++core_.counts.prefetch_hits;
+        }
+        switch (f.what) {
+        case kernel_message::kind::protect:
+            return counted(unprotect(f.page), resolution::unprotect, f);
+        case kernel_message::kind::minor:
+            return counted(map_again(f), resolution::minor, f);
+        default:
+            return counted(fill_if_gone(f.page), resolution::present, f);
+        }
+    }
+    install_status counted(install_status status, resolution kind, const fault& f) {
+        if (status == install_status::done)
+            core_.record(kind, f.asked_ns);
+        return status;
+    }
+
+    /// First write to a clean page: its slot is stale from now on. Writes that go on where the last
+    /// ones ended unprotect ahead, a growing run at a time.
+    install_status unprotect(page_index page) {
+        unprotect_run_ =
+            page == unprotect_end_ ? std::min(unprotect_run_ * 2, longest_unprotect) : 1;
+        page_count n = 1;
+        while (n < unprotect_run_ && page.value + n < core_.pages() && is_clean(page + n))
+            ++n;
+        const kernel_result r = core_.os.write_protect(page, n, false);
+        // Only after the kernel's word: until then the slot may be the only use of the page.
+        for (page_count i = 0; i < r.done; ++i)
+            made_dirty(page + i);
+        unprotect_end_ = page + r.done;
+        core_.table[page].set(page_flag::write_prone);
+        if (r.done != 0)
+            return install_status::done;
+        return r.status == kernel_status::again ? install_status::parked : install_status::gone;
+    }
+    [[nodiscard]] bool is_clean(page_index page) const {
+        const page_entry& entry = core_.table[page];
+        return entry.state() == page_state::resident && entry.has(page_flag::write_protected);
+    }
+    void made_dirty(page_index page) {
+        page_entry& entry = core_.table[page];
+        entry.clear(page_flag::write_protected);
+        core_.forget_slot(entry);
+    }
+
+    /// A missing fault on a page that is there: somebody installed it meanwhile, or its contents
+    /// were discarded between our reading the event and the kernel's acting on it.
+    install_status fill_if_gone(page_index page) {
+        const kernel_result r = core_.os.zero_in(page, 1);
+        if (r.done == 1)
+            made_dirty(page);
+        else if (r.status == kernel_status::exists)
+            (void)core_.os.wake(page, 1);
+        else
+            return r.status == kernel_status::again ? install_status::parked : install_status::gone;
+        return install_status::done;
+    }
+
+    /// shmem: the page is in the page cache and only its mapping is gone.
+    install_status map_again(const fault& f) {
+        page_entry& entry = core_.table[f.page];
+        const bool clean = entry.has(page_flag::write_protected) && !f.write;
+        const kernel_result r = core_.os.continue_in(f.page, 1, clean);
+        if (r.status == kernel_status::again)
+            return install_status::parked;
+        if (r.done == 0)
+            (void)core_.os.wake(f.page, 1);
+        else if (!clean)
+            made_dirty(f.page);
+        return install_status::done;
+    }
+
+    /// shmem: a page is in the page cache though we hold no resident page there. Untouched: it came
+    /// with the file or through another mapping, and is the truth. Staged or swapped: something
+    /// read or wrote the hole through another mapping (second_mapping); our contents win.
+    install_status resolve_foreign(const fault& f) {
+        const page_entry& entry = core_.table[f.page];
+        if (entry.state() != page_state::untouched) {
+            ++core_.counts.foreign_pages;
+            (void)core_.os.discard(f.page, 1);
+            return bring_in_absent(f, false);
+        }
+        if (!core_.try_charge())
+            return install_status::starved;
+        const auto r = installer_.mapped(f.page, page_op::install_zero);
+        return r.done == 1 ? counted(install_status::done, resolution::minor, f) : r.status;
+    }
+
+    install_status poison_again(const fault& f) {
+        const kernel_result r = core_.os.poison(f.page, 1);
+        if (r.status == kernel_status::again)
+            return install_status::parked;
+        (void)core_.os.wake(f.page, 1);
+        return counted(install_status::done, resolution::poisoned, f);
+    }
+
+    shard_core<Kernel>& core_;
+    installer<Kernel>& installer_;
+    swap_in<Kernel>& reads_;
+    discarder<Kernel>& discards_;
+    prefetch_log log_;
+    std::vector<fault> waiting_;
+    bool starving_ = false;
+    bool parked_ = false;
+    page_index unprotect_end_ = no_page;
+    page_count unprotect_run_ = 1;
+};
+
+} // namespace uffdmm

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// A shard: the actor that owns a slice of a region. step() does one round of everything; lib's
+/// shard thread and the tests' stepped world call nothing else.
+///
+///     step: mail ─► tier completions ─► faults ─► waiting faults ─► commands ─► reclaim ─► demotion
+
+#include "uffdmm/engine/command_runner.hpp"
+
+namespace uffdmm {
+
+template <kernel Kernel>
+class shard final : private tier_client {
+  public:
+    struct parts {
+        shard_tuning tuning;
+        budget& shared;
+        squeeze_listener& squeezed;
+        mailbox& mail;
+        policy_factory policy;
+        prefetcher_factory prefetch;
+        std::vector<std::unique_ptr<swap_tier>> tiers;
+        shard_observer& observer;
+    };
+
+    shard(Kernel& os, parts p)
+        : mail_(p.mail), core_(os, p.tuning, p.shared, p.squeezed, p.policy, p.prefetch,
+                               std::move(p.tiers), p.observer),
+          buffers_(buffer_pages(os.frames())), installer_(core_),
+          reads_(core_, installer_, buffers_, *this, load_batch_count),
+          writes_(core_, buffers_, *this), evictor_(core_), discarder_(core_, reads_),
+          faults_(core_, installer_, reads_, discarder_),
+          reclaim_(core_, installer_, evictor_, writes_),
+          commands_(core_, faults_, reads_, writes_, evictor_, reclaim_, discarder_) {
+        const byte_count metadata = core_.table.memory_bytes() + core_.frames.memory_bytes() +
+                                    buffers_.memory_bytes() + reads_.memory_bytes() +
+                                    writes_.memory_bytes() + sizeof(*this);
+        core_.counts.metadata_bytes.set(metadata);
+        core_.money.charge(metadata);
+        reclaim_.settle_tier_memory();
+    }
+    shard(const shard&) = delete;
+    shard& operator=(const shard&) = delete;
+
+    /// Set-up only: a page of an adopted range that has contents already.
+    void adopt_resident(page_index page) {
+        core_.money.charge(page_size);
+        core_.made_resident(page, page_op::install_zero, install_cause::first_touch);
+    }
+
+    /// Shard thread. One round; returns how long the thread may sleep before the next.
+    wait_hint step() {
+        bool worked = mail_.drain() != 0;
+        if (writes_.in_flight() != 0 || reads_.in_flight() != 0 || ++rounds_ % 256 == 0)
+            core_.chain.poll(*this);
+        writes_.pass_on();
+        worked |= reads_.service();
+        worked |= faults_.serve() != 0;
+        if (faults_.has_waiting())
+            worked |= faults_.retry_waiting();
+        worked |= commands_.step(stuck_);
+        worked |= reclaim();
+        core_.publish();
+        if (worked)
+            return wait_hint::poll;
+        return rest();
+    }
+
+    /// Another round is due even though nothing happens.
+    [[nodiscard]] bool stopped() const { return commands_.stopped(); }
+    /// An unread event holds faults up: the thread that caused it should get the CPU.
+    [[nodiscard]] bool parked() const { return faults_.parked() || waits_for_event_; }
+    [[nodiscard]] command_queue& commands() { return commands_.queue(); }
+    [[nodiscard]] const shard_counters& counters() const { return core_.counts; }
+    [[nodiscard]] const tier_chain& tiers() const { return core_.chain; }
+    [[nodiscard]] const account& money() const { return core_.money; }
+    /// Tests and the shard thread.
+    [[nodiscard]] const page_table& table() const { return core_.table; }
+
+    /// Tests: aborts if the shard's parts contradict each other. Walks the whole table.
+    void check_invariants() const;
+
+  private:
+    static constexpr std::size_t load_batch_count = 32;
+
+    [[nodiscard]] static page_count buffer_pages(page_count frames) {
+        return std::clamp<page_count>(frames / 64, 128, 512);
+    }
+
+    bool reclaim() {
+        waits_for_event_ = false;
+        if (commands_.restoring())
+            return reclaim_.tidy();
+        using need = typename reclaimer<Kernel>::need;
+        const need lacking = reclaim_.step(faults_.starving());
+        waits_for_event_ = lacking == need::event;
+        set_stuck(lacking == need::tiers);
+        const bool demoted = reclaim_.demote();
+        if (lacking == need::nothing)
+            return demoted | reclaim_.tidy();
+        waits_for_writes_ = lacking == need::writes;
+        return demoted || lacking == need::more;
+    }
+
+    /// Nothing can leave memory any more. Faults are served beyond the limit if so configured.
+    void set_stuck(bool stuck) {
+        stuck_ = stuck;
+        if (!stuck) {
+            over_limit_told_ = over_limit_told_ && core_.free_pages() < 0;
+            return;
+        }
+        if (core_.tuning.when_full != on_swap_full::exceed || !faults_.starving())
+            return;
+        core_.may_exceed = true;
+        if (!over_limit_told_)
+            core_.observer.on_event({event::kind::over_limit, {}, 0, errc::full});
+        over_limit_told_ = true;
+    }
+
+    [[nodiscard]] wait_hint rest() const {
+        if (parked())
+            return wait_hint::poll;
+        const bool due = reads_.backing_off() || stuck_ || waits_for_writes_ ||
+                         faults_.has_waiting() || !commands_.idle() || writes_.in_flight() != 0;
+        return due ? wait_hint::timed : wait_hint::spin;
+    }
+
+    void store_done(store_request& request) noexcept override { writes_.store_done(request); }
+    void load_done(load_request& request) noexcept override { reads_.load_done(request); }
+
+    mailbox& mail_;
+    shard_core<Kernel> core_;
+    buffer_pool buffers_;
+    installer<Kernel> installer_;
+    swap_in<Kernel> reads_;
+    swap_out<Kernel> writes_;
+    evictor<Kernel> evictor_;
+    discarder<Kernel> discarder_;
+    fault_path<Kernel> faults_;
+    reclaimer<Kernel> reclaim_;
+    command_runner<Kernel> commands_;
+    std::uint64_t rounds_ = 0;
+    bool stuck_ = false;
+    bool over_limit_told_ = false;
+    bool waits_for_event_ = false;
+    bool waits_for_writes_ = false;
+};
+
+} // namespace uffdmm
+
+#include "uffdmm/engine/shard_invariants.hpp"

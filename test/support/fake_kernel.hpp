@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// The kernel of the model tests: guest memory and frames are plain arrays, the clock is set by
+/// hand, and any operation can be made to fail. Follows the real one where it hurts: two kinds of
+/// wait, no wake on EEXIST, EAGAIN while an event is unread, partial progress, poison. Frames that
+/// were given back are scribbled over, so that a use after release shows.
+
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "uffdmm/check.hpp"
+#include "uffdmm/engine/kernel.hpp"
+
+namespace uffdmm::test {
+
+/// One simulated CPU of the guest. It blocks on a fault until it is woken.
+struct fake_vcpu {
+    bool blocked = false;
+    bool protect_wait = false; ///< waits for a write-protect fault
+    page_index page;
+    std::uint64_t faults = 0;
+};
+
+class fake_kernel {
+  public:
+    enum class access { done, faulted, machine_check };
+    enum class op { take_out, move_in, copy_in, zero_in, continue_in, write_protect, poison,
+                    discard };
+    /// Asked before every operation: how many pages may succeed, and what then.
+    struct injected {
+        page_count most = UINT32_MAX;
+        kernel_status then = kernel_status::ok;
+    };
+
+    fake_kernel(page_count pages, page_count frames, kernel_traits traits)
+        : traits_(traits), guest_(pages), frame_full_(frames),
+          memory_((std::size_t{pages} + frames) * page_size + page_size) {
+        const auto raw = reinterpret_cast<std::uintptr_t>(memory_.data());
+        base_ = memory_.data() + (page_size - raw % page_size) % page_size;
+    }
+
+    // ---- the world outside ----------------------------------------------------------------------
+
+    std::function<injected(op, page_index)> inject;
+    std::vector<fake_vcpu> vcpus;
+    std::uint64_t clock_ns = 1;
+
+    /// vcpu touches a page. `faulted`: it is blocked now, and a message is queued.
+    access touch(fake_vcpu& cpu, page_index page, bool write) {
+        guest_page& g = guest_[page.value];
+        if (g.poisoned)
+            return access::machine_check;
+        if (g.mapped && !(write && g.protected_)) {
+            if (write && g.zero_page) // the kernel's own copy-on-write
+                g.zero_page = false;
+            return access::done;
+        }
+        cpu.blocked = true;
+        cpu.page = page;
+        cpu.protect_wait = g.mapped;
+        ++cpu.faults;
+        const auto kind = g.mapped              ? kernel_message::kind::protect
+                          : traits_.shared && g.cached ? kernel_message::kind::minor
+                                                : kernel_message::kind::missing;
+        faults_.push_back({kind, write, {page, 1}, 0});
+        return access::faulted;
+    }
+    /// Contents of a mapped page, as the guest sees them.
+    [[nodiscard]] std::byte* contents(page_index page) { return base_ + page.value * page_size; }
+    [[nodiscard]] bool mapped(page_index page) const { return guest_[page.value].mapped; }
+
+    /// madvise(DONTNEED) by a thread of the embedder: first the event, then, when it was read, the
+    /// discard itself. Until complete_discard() every operation answers EAGAIN.
+    void begin_discard(page_run run) {
+        UFFDMM_CHECK(!discard_pending_, "one discard at a time");
+        discard_pending_ = true;
+        discard_read_ = false;
+        discard_run_ = run;
+        events_.push_back({kernel_message::kind::remove, false, run, 0});
+    }
+    [[nodiscard]] bool discard_was_read() const { return discard_pending_ && discard_read_; }
+    void complete_discard() {
+        UFFDMM_CHECK(discard_was_read(), "the event is read first");
+        discard_pending_ = false;
+        drop(discard_run_);
+    }
+    [[nodiscard]] std::size_t frames_in_use() const {
+        std::size_t n = 0;
+        for (bool full : frame_full_)
+            n += full ? 1 : 0;
+        return n;
+    }
+    [[nodiscard]] std::size_t pages_mapped() const {
+        std::size_t n = 0;
+        for (const guest_page& g : guest_)
+            n += g.mapped ? 1 : 0;
+        return n;
+    }
+
+    // ---- the kernel concept ---------------------------------------------------------------------
+
+    [[nodiscard]] kernel_traits traits() const { return traits_; }
+    [[nodiscard]] page_count pages() const { return static_cast<page_count>(guest_.size()); }
+    [[nodiscard]] page_count frames() const { return static_cast<page_count>(frame_full_.size()); }
+    [[nodiscard]] std::uint64_t now_ns() const { return clock_ns; }
+
+    std::size_t read(std::span<kernel_message> out) {
+        std::size_t n = 0;
+        // Like the real one: faults first, then events (fault_before_remove).
+        for (; n < out.size() && !faults_.empty(); ++n) {
+            out[n] = faults_.front();
+            faults_.pop_front();
+        }
+        for (; n < out.size() && !events_.empty(); ++n) {
+            out[n] = events_.front();
+            events_.pop_front();
+            discard_read_ = true;
+        }
+        return n;
+    }
+
+    kernel_result take_out(page_index page, page_count n, frame_index frame) {
+        return each(op::take_out, page, n, [&](page_count i) {
+            guest_page& g = guest_[page.value + i];
+            if (g.poisoned)
+                return kernel_status::exists;
+            const frame_index to = frame + i;
+            if (!g.mapped) {
+                std::memset(this->frame(to), 0, page_size); // an empty frame reads as zeros
+                return kernel_status::ok;
+            }
+            UFFDMM_CHECK(!frame_full_[to.value], "a frame receives one page");
+            std::memcpy(this->frame(to), contents(page + i), page_size);
+            frame_full_[to.value] = true;
+            g = {};
+            wake_for(page + i, true); // a write-protect waiter finds the page gone
+            return kernel_status::ok;
+        });
+    }
+    kernel_result move_in(page_index page, page_count n, frame_index frame) {
+        return each(op::move_in, page, n, [&](page_count i) {
+            if (guest_[page.value + i].mapped)
+                return kernel_status::exists;
+            if (!frame_full_[frame.value + i])
+                return kernel_status::missing;
+            install(page + i, this->frame(frame + i), false);
+            give_back(frame + i);
+            return kernel_status::ok;
+        });
+    }
+    kernel_result copy_in(page_index page, page_count n, const std::byte* from, bool protect) {
+        return each(op::copy_in, page, n, [&](page_count i) {
+            guest_page& g = guest_[page.value + i];
+            if (g.mapped || g.poisoned || g.cached)
+                return kernel_status::exists;
+            install(page + i, from + i * page_size, protect);
+            return kernel_status::ok;
+        });
+    }
+    kernel_result zero_in(page_index page, page_count n) {
+        return each(op::zero_in, page, n, [&](page_count i) {
+            guest_page& g = guest_[page.value + i];
+            if (g.mapped || g.poisoned || g.cached)
+                return kernel_status::exists;
+            install(page + i, nullptr, false);
+            return kernel_status::ok;
+        });
+    }
+    kernel_result continue_in(page_index page, page_count n, bool protect) {
+        return each(op::continue_in, page, n, [&](page_count i) {
+            guest_page& g = guest_[page.value + i];
+            if (g.mapped)
+                return kernel_status::exists;
+            if (!g.cached)
+                return kernel_status::missing;
+            g.mapped = true;
+            g.protected_ = protect;
+            wake_for(page + i, false);
+            return kernel_status::ok;
+        });
+    }
+    kernel_result write_protect(page_index page, page_count n, bool protect) {
+        return each(op::write_protect, page, n, [&](page_count i) {
+            guest_page& g = guest_[page.value + i];
+            g.protected_ = protect && g.mapped;
+            if (!protect)
+                wake_for(page + i, false);
+            return kernel_status::ok;
+        });
+    }
+    kernel_result wake(page_index page, page_count n) {
+        for (page_count i = 0; i < n; ++i)
+            wake_for(page + i, false);
+        return {n, kernel_status::ok, 0};
+    }
+    kernel_result poison(page_index page, page_count n) {
+        return each(op::poison, page, n, [&](page_count i) {
+            guest_page& g = guest_[page.value + i];
+            if (g.mapped || g.poisoned)
+                return kernel_status::exists;
+            g.poisoned = true;
+            wake_for(page + i, false);
+            return kernel_status::ok;
+        });
+    }
+    kernel_result discard(page_index page, page_count n) {
+        UFFDMM_CHECK(traits_.shared || !traits_.remove_events, "madvise_self_deadlock");
+        return each(op::discard, page, n, [&](page_count i) {
+            drop({page + i, 1});
+            return kernel_status::ok;
+        });
+    }
+    [[nodiscard]] std::byte* frame(frame_index frame) const {
+        return base_ + (guest_.size() + frame.value) * page_size;
+    }
+    kernel_result release_frames(std::span<const frame_run> runs) {
+        page_count n = 0;
+        for (const frame_run& run : runs) {
+            for (page_count i = 0; i < run.count; ++i)
+                give_back(run.first + i);
+            n += run.count;
+        }
+        return {n, kernel_status::ok, 0};
+    }
+    [[nodiscard]] std::uint64_t address(page_index page) const {
+        return std::uint64_t{page.value} << page_shift;
+    }
+
+    /// A page of the file behind a shared region gets contents through another mapping.
+    void write_through_alias(page_index page, std::byte fill) {
+        guest_page& g = guest_[page.value];
+        g.cached = true;
+        std::memset(contents(page), static_cast<int>(fill), page_size);
+    }
+
+  private:
+    struct guest_page {
+        bool mapped = false;
+        bool cached = false; ///< shared: in the page cache
+        bool protected_ = false;
+        bool zero_page = false;
+        bool poisoned = false;
+    };
+
+    template <typename One>
+    kernel_result each(op what, page_index page, page_count n, One&& one) {
+        if (discard_pending_)
+            return {0, kernel_status::again, 11};
+        const injected limit = inject ? inject(what, page) : injected{};
+        for (page_count i = 0; i < n; ++i) {
+            if (i >= limit.most)
+                return {i, limit.then, 0};
+            const kernel_status status = one(i);
+            if (status != kernel_status::ok)
+                return {i, status, 0};
+        }
+        return {n, kernel_status::ok, 0};
+    }
+
+    void install(page_index page, const std::byte* from, bool protect) {
+        if (from != nullptr)
+            std::memcpy(contents(page), from, page_size);
+        else
+            std::memset(contents(page), 0, page_size);
+        guest_[page.value] = {true, traits_.shared, protect, from == nullptr, false};
+        wake_for(page, false);
+    }
+    void drop(page_run run) {
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            guest_[page.value] = {};
+            std::memset(contents(page), 0xdb, page_size);
+        }
+    }
+    void give_back(frame_index f) {
+        frame_full_[f.value] = false;
+        // What a hole reads as, except that no test must rely on contents it gave up.
+        std::memset(frame(f), 0xa5, page_size);
+    }
+    void wake_for(page_index page, bool only_protect) {
+        for (fake_vcpu& cpu : vcpus)
+            if (cpu.blocked && cpu.page == page && (!only_protect || cpu.protect_wait))
+                cpu.blocked = false;
+    }
+
+    kernel_traits traits_;
+    std::vector<guest_page> guest_;
+    std::vector<bool> frame_full_;
+    std::vector<std::byte> memory_;
+    std::byte* base_ = nullptr;
+    std::deque<kernel_message> faults_;
+    std::deque<kernel_message> events_;
+    bool discard_pending_ = false;
+    bool discard_read_ = false;
+    page_run discard_run_;
+};
+
+static_assert(kernel<fake_kernel>);
+
+} // namespace uffdmm::test
