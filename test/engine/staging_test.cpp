@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "uffdmm/engine/staging.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <random>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/seed.hpp"
+
+namespace {
+
+using namespace uffdmm;
+
+enum class content : std::uint8_t { empty, staged, storing, dead };
+
+/// Staging beside a plain model of it: what each frame holds, and where each cluster is.
+class staging_model {
+  public:
+    static constexpr page_count clusters = 12;
+    static constexpr page_count frames = clusters * cluster_pages;
+
+    explicit staging_model(std::uint64_t seed)
+        : random_(seed), real_(frames + 17), frames_(frames, content::empty),
+          where_(clusters, cluster::place::free) {}
+
+    void step() {
+        switch (random_() % 10) {
+        case 0:
+        case 1:
+            fill();
+            break;
+        case 2:
+        case 3:
+            drain_oldest();
+            break;
+        case 4:
+            leave_staging([this](frame_index f) { real_.kill(f); }, content::dead);
+            break;
+        case 5:
+            leave_staging([this](frame_index f) { real_.vacate(f); }, content::empty);
+            break;
+        case 6:
+        case 7:
+        case 8:
+            for (int i = 0; i < 16; ++i)
+                end_storing();
+            break;
+        default:
+            release(random_() % 2 == 0, 1 + random_() % 6);
+        }
+        check();
+    }
+
+    void empty_completely() {
+        for (page_count f = 0; f < frames; ++f) {
+            if (frames_[f] == content::storing)
+                end_storing_of(f, false);
+            else if (frames_[f] == content::staged)
+                kill(f);
+        }
+        while (count(content::dead) != 0)
+            release(true, 64);
+        check();
+        REQUIRE(real_.taken() == 0);
+    }
+
+  private:
+    [[nodiscard]] page_count count(content what) const {
+        return static_cast<page_count>(std::count(frames_.begin(), frames_.end(), what));
+    }
+    [[nodiscard]] bool lives(page_count c) const {
+        const auto first = frames_.begin() + c * cluster_pages;
+        return std::any_of(first, first + cluster_pages, [](content what) {
+            return what == content::staged || what == content::storing;
+        });
+    }
+    [[nodiscard]] bool has(page_count c, content what) const {
+        const auto first = frames_.begin() + c * cluster_pages;
+        return std::find(first, first + cluster_pages, what) != first + cluster_pages;
+    }
+    [[nodiscard]] page_count number_of(const cluster& c) const {
+        return real_.frame_of(c, 0).value / cluster_pages;
+    }
+
+    /// Becomes the youngest, unless it is listed already or holds nothing any more.
+    void into_fifo(page_count c) {
+        if (!lives(c)) {
+            finish(c);
+        } else if (where_[c] != cluster::place::fifo) {
+            where_[c] = cluster::place::fifo;
+            fifo_.push_back(c);
+        }
+    }
+    void finish(page_count c) {
+        std::erase(fifo_, c);
+        where_[c] = cluster::place::finished;
+    }
+
+    void fill() {
+        const page_index base{static_cast<std::uint32_t>(random_() % 1000) * cluster_pages};
+        cluster* c = real_.take(base);
+        REQUIRE((c != nullptr) ==
+                (std::find(where_.begin(), where_.end(), cluster::place::free) != where_.end()));
+        if (c == nullptr)
+            return;
+        const page_count number = number_of(*c);
+        REQUIRE(where_[number] == cluster::place::free);
+        REQUIRE(c->base == base);
+        const unsigned dense = static_cast<unsigned>(random_() % 5); // 0: none could be moved
+        for (unsigned i = 0; i < cluster_pages; ++i) {
+            if (random_() % 4 >= dense)
+                continue;
+            real_.add(*c, i);
+            frames_[number * cluster_pages + i] = content::staged;
+        }
+        real_.commit(*c);
+        into_fifo(number);
+    }
+
+    void drain_oldest() {
+        cluster* c = real_.pop_oldest();
+        REQUIRE((c != nullptr) == !fifo_.empty());
+        if (c == nullptr)
+            return;
+        const page_count number = number_of(*c);
+        REQUIRE(number == fifo_.front());
+        fifo_.pop_front();
+        where_[number] = cluster::place::draining;
+        for (unsigned i = 0; i < cluster_pages; ++i) {
+            const page_count f = number * cluster_pages + i;
+            if (frames_[f] != content::staged)
+                continue;
+            switch (random_() % 3) {
+            case 0:
+                real_.start_storing({f});
+                frames_[f] = content::storing;
+                break;
+            case 1:
+                kill(f);
+                break;
+            default:
+                break; // no tier for it now
+            }
+        }
+        if (where_[number] == cluster::place::draining && !has(number, content::storing)) {
+            real_.requeue(*c);
+            into_fifo(number);
+        }
+    }
+
+    void kill(page_count f) {
+        real_.kill({f});
+        frames_[f] = content::dead;
+        if (!lives(f / cluster_pages))
+            finish(f / cluster_pages);
+    }
+
+    template <typename Leave>
+    void leave_staging(Leave&& leave, content after) {
+        const auto f = static_cast<page_count>(random_() % frames);
+        if (frames_[f] != content::staged)
+            return;
+        leave(frame_index{f});
+        frames_[f] = after;
+        if (!lives(f / cluster_pages))
+            finish(f / cluster_pages);
+    }
+
+    void end_storing() {
+        const auto f = static_cast<page_count>(random_() % frames);
+        if (frames_[f] == content::storing)
+            end_storing_of(f, random_() % 4 == 0);
+    }
+    void end_storing_of(page_count f, bool keep) {
+        real_.end_storing({f}, keep);
+        frames_[f] = keep ? content::staged : content::dead;
+        if (!has(f / cluster_pages, content::storing))
+            into_fifo(f / cluster_pages);
+    }
+
+    void release(bool partial, std::size_t max_runs) {
+        page_count held = 0;
+        const page_count told = real_.release(partial, max_runs, [&](auto runs) {
+            REQUIRE(runs.size() <= max_runs);
+            for (const frame_run& run : runs)
+                for (page_count f = run.first.value; f < run.first.value + run.count; ++f)
+                    held += release_frame(f, partial);
+        });
+        REQUIRE(told == held);
+        for (page_count c = 0; c < clusters; ++c)
+            if (where_[c] == cluster::place::finished && !has(c, content::dead) && real_is_free(c))
+                where_[c] = cluster::place::free;
+    }
+    page_count release_frame(page_count f, bool partial) {
+        const page_count c = f / cluster_pages;
+        REQUIRE((where_[c] == cluster::place::finished ||
+                 (partial && where_[c] == cluster::place::fifo)));
+        REQUIRE(frames_[f] != content::staged);
+        REQUIRE(frames_[f] != content::storing);
+        const bool was_dead = frames_[f] == content::dead;
+        if (where_[c] == cluster::place::fifo)
+            REQUIRE(was_dead);
+        frames_[f] = content::empty;
+        return was_dead ? 1 : 0;
+    }
+    [[nodiscard]] bool real_is_free(page_count c) {
+        return real_.cluster_of({c * cluster_pages}).where == cluster::place::free;
+    }
+
+    void check() {
+        REQUIRE(real_.staged() == count(content::staged));
+        REQUIRE(real_.storing() == count(content::storing));
+        REQUIRE(real_.dead() == count(content::dead));
+        REQUIRE(real_.taken() == frames - count(content::empty));
+        REQUIRE(real_.fifo_size() == fifo_.size());
+        for (page_count c = 0; c < clusters; ++c)
+            REQUIRE(real_.cluster_of({c * cluster_pages}).where == where_[c]);
+    }
+
+    std::mt19937_64 random_;
+    staging real_;
+    std::vector<content> frames_;
+    std::vector<cluster::place> where_;
+    std::deque<page_count> fifo_; ///< oldest first
+};
+
+TEST_CASE("staging: frames and clusters go where a plain model says, and none is lost") {
+    UFFDMM_INFO_SEED();
+    staging_model model(test::seed());
+    for (int i = 0; i < 20'000; ++i)
+        model.step();
+    model.empty_completely();
+}
+
+TEST_CASE("staging: frames and clusters translate into each other") {
+    staging s(256);
+    cluster* a = s.take({64});
+    cluster* b = s.take({0});
+    REQUIRE(a != nullptr);
+    REQUIRE(b != nullptr);
+    for (unsigned i = 0; i < cluster_pages; ++i) {
+        REQUIRE(&s.cluster_of(s.frame_of(*a, i)) == a);
+        REQUIRE(&s.cluster_of(s.frame_of(*b, i)) == b);
+        REQUIRE(staging::index_of(s.frame_of(*b, i)) == i);
+    }
+    s.commit(*a);
+    s.commit(*b);
+}
+
+TEST_CASE("staging: the holes of a finished cluster are released with it") {
+    // Reading a hole of the arena has mapped the zero page there.
+    staging s(64);
+    cluster* c = s.take({0});
+    s.add(*c, 5);
+    s.commit(*c);
+    s.kill(s.frame_of(*c, 5));
+    REQUIRE(s.has_finished());
+    std::vector<frame_run> runs;
+    const page_count held = s.release(
+        false, 64, [&](std::span<const frame_run> r) { runs.assign(r.begin(), r.end()); });
+    REQUIRE(held == 1);
+    REQUIRE(runs.size() == 1);
+    REQUIRE(runs[0].count == cluster_pages);
+    REQUIRE(s.has_free_cluster());
+}
+
+} // namespace
