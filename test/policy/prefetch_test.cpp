@@ -250,6 +250,19 @@ TEST_CASE("stride prefetch: a change of stride is followed") {
     REQUIRE(guest.faults - before < 500 / 17 + 15);
 }
 
+TEST_CASE("stride prefetch: a fault behind the stream proves nothing") {
+    stride_prefetcher p(many, 16);
+    page_count hits = 0;
+    std::uint32_t at = 30'000;
+    for (int i = 0; i < 10; ++i)
+        at += (p.on_fault({at}, hits).count + 1) * 3;
+    REQUIRE(hits == 16);
+    REQUIRE(p.on_fault({at - 999}, hits).count == 0);
+    REQUIRE(hits == 0);
+    REQUIRE(p.on_fault({at}, hits).count == 16); // the stream goes on where it was
+    REQUIRE(hits == 16);
+}
+
 TEST_CASE("adaptive prefetch: a sequential and a strided stream at once") {
     adaptive_prefetcher p(many, 32);
     simulated_guest guest(p, many);

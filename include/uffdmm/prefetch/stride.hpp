@@ -19,7 +19,7 @@ namespace uffdmm {
 class stride_prefetcher final : public prefetcher {
   public:
     stride_prefetcher(page_count pages, page_count max_window)
-        : pages_(pages), max_window_(std::min(max_window, max_prefetch_window)) {}
+        : pages_(pages), max_window_(std::min(max_window, max_prefetch_window - 1)) {}
 
     [[nodiscard]] std::string_view name() const noexcept override { return "stride"; }
 
@@ -152,7 +152,7 @@ class stride_prefetcher final : public prefetcher {
     }
 
     page_count pages_;
-    page_count max_window_;
+    page_count max_window_; ///< with the faulting page at most one run of max_prefetch_window
     std::array<std::int32_t, history> deltas_{}; ///< ring; 0: no step
     unsigned newest_ = 0;
     page_index last_ = no_page;
