@@ -189,14 +189,16 @@ void guest_memory::adopt_file(const region_config& config) {
     fd_offset_ = config.fd_offset;
 }
 
-/// A child of fork would see zeros where pages are swapped out (fork_of_the_vmm), and khugepaged
-/// would fill them in (partial_huge_page).
+/// A child of fork would see zeros where pages are swapped out (fork_of_the_vmm), khugepaged would
+/// fill them in (partial_huge_page), and pages merged by KSM cannot be moved (move_limits).
 void guest_memory::advise(const std::string& name) {
     if (::madvise(data_, size_, MADV_DONTFORK) != 0)
         setup_failure("region \"" + name + "\": madvise(MADV_DONTFORK)", errno);
-    // A kernel without huge pages answers EINVAL.
+    // A kernel without huge pages or without KSM answers EINVAL.
     if (::madvise(data_, size_, MADV_NOHUGEPAGE) != 0 && errno != EINVAL)
         setup_failure("region \"" + name + "\": madvise(MADV_NOHUGEPAGE)", errno);
+    if (::madvise(data_, size_, MADV_UNMERGEABLE) != 0 && errno != EINVAL)
+        setup_failure("region \"" + name + "\": madvise(MADV_UNMERGEABLE)", errno);
 }
 
 guest_slice guest_memory::slice(byte_count offset, page_count pages) const {
