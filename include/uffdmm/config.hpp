@@ -120,6 +120,9 @@ struct config {
 /// is allowed. `source` names the text in messages.
 [[nodiscard]] config parse_config(std::string_view json, std::string_view source = "config");
 [[nodiscard]] config load_config(const std::string& path);
+/// JSON that parse_config reads back to the same configuration. Throws setup_error naming what has
+/// no form in JSON: custom tiers, factories, memory of the embedder.
+[[nodiscard]] std::string to_json(const config& config);
 
 /// "256M" → bytes. Throws setup_error naming `key`.
 [[nodiscard]] byte_count parse_size(std::string_view text, std::string_view key);
