@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "kernel/file_data.hpp"
 #include "kernel/mapped_area.hpp"
 #include "kernel/pagemap.hpp"
 #include "kernel/setup_failure.hpp"
@@ -216,10 +217,11 @@ std::vector<memory_extent> guest_memory::contents() const {
             found.push_back({offset, length});
     };
     if (shared())
-        for_each_data(file_.get(), fd_offset_, size_, [&](byte_count offset, byte_count length) {
-            add(offset - fd_offset_, length);
-            return true;
-        });
+        for_each_data(file_.get(), fd_offset_, size_, data_search::whole_file,
+                      [&](byte_count offset, byte_count length) {
+                          add(offset - fd_offset_, length);
+                          return true;
+                      });
     else
         pagemap().for_each_populated(data_, size_, add);
     return found;

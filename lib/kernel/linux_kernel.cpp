@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "kernel/file_data.hpp"
 #include "kernel/setup_failure.hpp"
 #include "uffdmm/check.hpp"
 
@@ -219,7 +220,7 @@ kernel_result linux_kernel::copy_out_of_file(page_index page, page_count n,
                                              frame_index frame) noexcept {
     const byte_count start = file_offset(page);
     kernel_result r{n, kernel_status::ok, 0};
-    for_each_data(guest_.fd, start, bytes_of(n), [&](byte_count offset, byte_count length) {
+    const auto copy = [&](byte_count offset, byte_count length) {
         std::byte* to = this->frame(frame) + (offset - start);
         for (byte_count done = 0; done < length;) {
             const ssize_t got =
@@ -232,7 +233,8 @@ kernel_result linux_kernel::copy_out_of_file(page_index page, page_count n,
             done += static_cast<byte_count>(got);
         }
         return true;
-    });
+    };
+    for_each_data(guest_.fd, start, bytes_of(n), data_search::page_by_page, copy);
     return r;
 }
 

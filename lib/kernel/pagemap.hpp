@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// Which pages have contents, without touching them.
+/// Which pages of private memory have contents, without touching them.
 
 #include <algorithm>
 #include <array>
@@ -14,23 +14,6 @@
 #include "uffdmm/types.hpp"
 
 namespace uffdmm {
-
-/// Calls visit(offset, length) for each run of whole pages that tmpfs file `fd` holds in
-/// [start, start + bytes), swapped ones included, until it returns false. Moves fd's position.
-template <typename Visit>
-void for_each_data(int fd, byte_count start, byte_count bytes, Visit&& visit) {
-    const auto end = static_cast<off_t>(start + bytes);
-    for (auto at = static_cast<off_t>(start); at < end;) {
-        const off_t data = ::lseek(fd, at, SEEK_DATA); // -1: no more data
-        if (data < 0 || data >= end)
-            return;
-        const off_t hole = std::min(::lseek(fd, data, SEEK_HOLE), end);
-        if (hole <= data ||
-            !visit(static_cast<byte_count>(data), static_cast<byte_count>(hole - data)))
-            return;
-        at = hole;
-    }
-}
 
 /// /proc/self/pagemap: needs no privilege for what is asked here.
 class pagemap {
