@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,7 +76,7 @@ TEST_CASE("guest_memory: unmapped, locked, read-only and file-backed ranges are 
     REQUIRE(::mprotect(memory.data() + page_size, page_size, PROT_READ | PROT_WRITE) == 0);
     if (::mlock2(memory.data(), page_size, MLOCK_ONFAULT) == 0) {
         REQUIRE(refusal_of_config(config).says("mlock"));
-        REQUIRE(::munlock(memory.data(), page_size) == 0);
+        REQUIRE(::syscall(SYS_munlock, memory.data(), page_size) == 0);
     }
     const file_descriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
     void* mapped = ::mmap(memory.data() + 2 * page_size, page_size, PROT_READ | PROT_WRITE,
@@ -186,6 +187,7 @@ TEST_CASE("guest_memory: a refused kernel leaves nothing behind", "[kernel]") {
 }
 
 TEST_CASE("guest_memory: many_vmas: too many mappings are explained", "[kernel]") {
+    UFFDMM_NEEDS(!thread_sanitizer, "mappings that ThreadSanitizer does not use up itself");
     // In a child: the mappings, and what lack of them does, go away with it.
     const pid_t pid = ::fork();
     if (pid == 0) {

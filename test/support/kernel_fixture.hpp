@@ -31,6 +31,18 @@
 
 namespace uffdmm::test {
 
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool thread_sanitizer = true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool thread_sanitizer = true;
+#else
+inline constexpr bool thread_sanitizer = false;
+#endif
+#else
+inline constexpr bool thread_sanitizer = false;
+#endif
+
 /// Ends the whole program with 77 (skipped) where userfaultfd cannot be had at all.
 inline const kernel_probe& probe() {
     static const kernel_probe found = [] {
@@ -161,10 +173,11 @@ class vcpu {
     std::thread thread_;
 };
 
-inline std::uint64_t load(const std::byte* at) {
+// The kernel, and pages that come and go, are no partners that ThreadSanitizer can see.
+__attribute__((no_sanitize("thread"))) inline std::uint64_t load(const std::byte* at) {
     return *reinterpret_cast<const volatile std::uint64_t*>(at);
 }
-inline void store(std::byte* at, std::uint64_t value) {
+__attribute__((no_sanitize("thread"))) inline void store(std::byte* at, std::uint64_t value) {
     *reinterpret_cast<volatile std::uint64_t*>(at) = value;
 }
 inline bool same(const std::byte* a, const std::byte* b, page_count pages = 1) {
