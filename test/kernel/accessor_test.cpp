@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "support/kernel_fixture.hpp"
+#include "support/tiny_vm.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -135,6 +136,47 @@ TEST_CASE("accessor: kvm_async_pf_asks_for_write: a fault that asks for write ne
         kvm.join();
         REQUIRE(rc == 0);
         REQUIRE(same(w.page(0), contents.data()));
+    }
+}
+
+TEST_CASE("accessor: kvm_async_pf_asks_for_write: a KVM guest finds its memory through faults",
+          "[kernel]") {
+    // mov eax, [0x3000]; mov [0x4000], eax; hlt
+    constexpr std::array<unsigned char, 11> code{0xa1, 0x00, 0x30, 0x00, 0x00, 0xa3,
+                                                 0x00, 0x40, 0x00, 0x00, 0xf4};
+    for (const protocol p : protocols()) {
+        INFO(name_of(p));
+        world w(p, 16);
+        std::vector<std::byte> image = stamped(16);
+        std::memcpy(image.data() + tiny_vm::entry, code.data(), code.size());
+        REQUIRE(w.os.copy_in({0}, 16, image.data(), false).done == 16);
+        REQUIRE(w.os.take_out({0}, 16, {0}).done == 16);
+        tiny_vm vm(w.memory.data(), w.memory.size());
+        UFFDMM_NEEDS(vm.usable(), "KVM");
+        std::atomic<bool> halted{false};
+        std::uint32_t reason = 0;
+        vcpu cpu(w, [&] {
+            reason = vm.run();
+            halted.store(true, std::memory_order_release);
+        });
+        // Whatever the guest asks for comes in clean; its one write then asks again.
+        pollfd poller{w.os.events_fd(), POLLIN, 0};
+        while (!halted.load(std::memory_order_acquire)) {
+            kernel_message m[4];
+            (void)::poll(&poller, 1, 1);
+            for (std::size_t i = 0, n = w.os.read(m); i < n; ++i) {
+                const page_index page = m[i].pages.first;
+                if (m[i].what == kind::protect)
+                    REQUIRE(w.os.write_protect(page, 1, false).done == 1);
+                else if (w.os.copy_in(page, 1, w.os.frame({page.value}), true).done == 0)
+                    REQUIRE(w.os.wake(page, 1).status == kernel_status::ok);
+            }
+        }
+        cpu.join();
+        REQUIRE(reason == KVM_EXIT_HLT);
+        REQUIRE(std::memcmp(w.page(4), image.data() + 3 * page_size, 4) == 0);
+        REQUIRE(load(w.page(4) + 8) == load(image.data() + 4 * page_size + 8));
+        REQUIRE(same(w.page(3), image.data() + 3 * page_size));
     }
 }
 

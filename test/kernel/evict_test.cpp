@@ -2,6 +2,7 @@
 /// Taking pages out of the guest and bringing them back, against guest accesses.
 
 #include <atomic>
+#include <fstream>
 
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -321,6 +322,22 @@ TEST_CASE("kernel: pinned_pages: MOVE leaves a pinned page where it is, and says
     REQUIRE(same(w.os.frame({0}), contents.data(), 8));
 }
 
+/// KiB in huge pages of the mapping at `at`.
+std::size_t huge_page_kib(const std::byte* at) {
+    char start[32];
+    std::snprintf(start, sizeof start, "%lx-",
+                  static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(at)));
+    std::ifstream smaps("/proc/self/smaps");
+    bool inside = false;
+    for (std::string line; std::getline(smaps, line);) {
+        inside = inside || line.rfind(start, 0) == 0;
+        std::size_t kib = 0;
+        if (inside && std::sscanf(line.c_str(), "AnonHugePages: %zu kB", &kib) == 1)
+            return kib;
+    }
+    return 0;
+}
+
 TEST_CASE("kernel: partial_huge_page: one page of a huge page leaves, its neighbours stay",
           "[kernel]") {
     constexpr std::size_t huge = std::size_t{2} << 20;
@@ -333,6 +350,7 @@ TEST_CASE("kernel: partial_huge_page: one page of a huge page leaves, its neighb
         auto* at = raw.data() + (huge - start % huge) % huge;
         REQUIRE(::madvise(at, huge, MADV_HUGEPAGE) == 0);
         std::memset(at, 0x5a, huge);
+        UFFDMM_NEEDS(huge_page_kib(at) != 0, "transparent huge pages");
         region_config config = region_of(p, huge / page_size);
         config.address = at;
         world w(p, config);
