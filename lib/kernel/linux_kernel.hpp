@@ -39,6 +39,9 @@ class linux_kernel {
     linux_kernel(const guest_slice& guest, page_count frames, linux_kernel_options options = {});
     linux_kernel(const linux_kernel&) = delete;
     linux_kernel& operator=(const linux_kernel&) = delete;
+    /// Unregisters the slice. Closing the descriptor alone would not do where a forked child still
+    /// has it.
+    ~linux_kernel() { (void)unregister_guest(); }
 
     [[nodiscard]] kernel_traits traits() const noexcept { return traits_; }
     [[nodiscard]] page_count pages() const noexcept { return guest_.pages; }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <memory>
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernel/mapped_area.hpp"
 #include "support/kernel_fixture.hpp"
 #include "support/tiny_vm.hpp"
 
@@ -194,6 +196,29 @@ TEST_CASE("accessor: fork_of_the_vmm: a child has no guest memory, rather than z
         REQUIRE(WIFSIGNALED(arena));
         REQUIRE_FALSE(w.has_message());
     }
+}
+
+TEST_CASE("accessor: fork_of_the_vmm: a child that inherited the descriptors keeps nobody waiting",
+          "[kernel]") {
+    pipe_ends pipe;
+    region_config config = region_of(protocol::private_copy, 8);
+    const mapping own = mapping::anonymous(config.size);
+    config.address = own.data();
+    auto w = std::make_unique<world>(protocol::private_copy, config);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        pipe.out = {};
+        char ignored = 0;
+        ::_exit(::read(pipe.in.get(), &ignored, 1) == 0 ? 0 : 1); // until the parent closes it
+    }
+    REQUIRE(child > 0);
+    w.reset();
+    const bool registered = mapped_areas(own.data(), own.size()).front().has("um");
+    pipe.out = {}; // ends the child
+
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE_FALSE(registered);
 }
 
 /// In a child: guest memory that nobody serves, with a thread waiting for a page of it.

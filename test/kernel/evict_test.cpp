@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel/mapped_area.hpp"
@@ -284,6 +285,40 @@ TEST_CASE("kernel: move_limits: memory locked after set-up is busy, and can stil
     REQUIRE(w.os.move_in({0}, 1, {0}).status == kernel_status::busy);
     REQUIRE(w.os.copy_in({0}, 1, w.os.frame({0}), false).done == 1);
     REQUIRE(same(w.page(0), contents.data(), 2));
+}
+
+TEST_CASE("kernel: move_limits: a page that an earlier child still shares is busy until written",
+          "[kernel]") {
+    UFFDMM_NEEDS(probe().has(UFFD_FEATURE_MOVE), "UFFDIO_MOVE");
+    const mapping own = mapping::anonymous(2 * page_size);
+    REQUIRE(::madvise(own.data(), own.size(), MADV_DOFORK) == 0);
+    store(own.data(), 11);
+    int fds[2];
+    REQUIRE(::pipe(fds) == 0);
+    const file_descriptor in(fds[0]);
+    file_descriptor out(fds[1]);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        out = {};
+        char ignored = 0;
+        ::_exit(::read(in.get(), &ignored, 1) == 0 ? 0 : 1); // until the parent closes it
+    }
+    REQUIRE(child > 0);
+    region_config config = region_of(protocol::private_move, 2);
+    config.address = own.data();
+    kernel_result shared;
+    kernel_result exclusive;
+    {
+        world w(protocol::private_move, config);
+        shared = w.os.take_out({0}, 1, {0});
+        store(w.page(0), 12);
+        exclusive = w.os.take_out({0}, 1, {0});
+    }
+    out = {};
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(shared.status == kernel_status::busy);
+    REQUIRE(exclusive.done == 1);
 }
 
 /// Pins a page the way io_uring's fixed buffers do.
