@@ -62,6 +62,7 @@ struct command final : message {
     // Progress and answers: the shard's until it is done.
     page_index at;             ///< next page to look at
     unsigned phase = 0;
+    unsigned tries = 0;
     page_count pages = 0;      ///< pages that left memory (evict), or are short (restore)
     result<void> outcome;
     std::array<run_of_state, 256> answer;

@@ -135,7 +135,8 @@ class command_runner {
             const install_status status = faults_.bring_in(c.at);
             if (status == install_status::done)
                 take_pin(c.at);
-            else if (status == install_status::poisoned || status == install_status::gone)
+            else if (status == install_status::poisoned || status == install_status::gone ||
+                     (status == install_status::starved && stuck_))
                 return undo_pin(c, status);
             else
                 return unfinished();
@@ -182,8 +183,14 @@ class command_runner {
             core_.table[c.at].clear(page_flag::pinned);
         for (page_index page = c.run.first; page < c.at; page = page + 1)
             drop_pin(page);
-        return why == install_status::poisoned ? failed(errc::poisoned, "pin: contents are lost")
-                                               : failed(errc::not_found, "pin: range is unmapped");
+        switch (why) {
+        case install_status::poisoned:
+            return failed(errc::poisoned, "pin: contents are lost");
+        case install_status::starved:
+            return failed(errc::limit_too_small, "pin: nothing can leave memory to make room");
+        default:
+            return failed(errc::not_found, "pin: the range is unmapped");
+        }
     }
 
     outcome unpin(command& c) {
@@ -230,8 +237,8 @@ class command_runner {
         return {c.at == c.run.end(), {}};
     }
 
-    /// Phase 0 counts what is in memory, 1 takes it out of the guest, 2 drains the staged list
-    /// until none of the run is left there.
+    /// Phase 0 counts what is in memory, 1 takes it out of the guest, 2 + n drains the n oldest
+    /// staged clusters (the run's are the youngest), 2 waits for the writes.
     outcome evict(command& c) {
         if (c.phase == 0) {
             c.pages = in_memory(c.run);
@@ -239,10 +246,18 @@ class command_runner {
         }
         if (c.phase == 1)
             return evict_slice(c);
-        const bool drained = writes_.drain_oldest();
-        (void)reclaim_.tidy();
-        if (staged_left(c) && (drained || writes_.in_flight() != 0) && !gave_up(c))
+        if (c.phase > 2) {
+            if (core_.frames.fifo_size() == 0) {
+                c.phase = 2;
+            } else if (writes_.has_room()) {
+                (void)writes_.drain_oldest();
+                --c.phase;
+            }
             return unfinished();
+        }
+        if (staged_left(c) && writes_.in_flight() != 0)
+            return unfinished();
+        (void)reclaim_.tidy();
         const page_count left = in_memory(c.run);
         c.pages = c.pages > left ? c.pages - left : 0;
         return {};
@@ -256,22 +271,17 @@ class command_runner {
         if (how == evict_status::no_room) {
             (void)writes_.drain_oldest();
             (void)reclaim_.release(true);
-            return unfinished();
+            const bool hopeless = writes_.in_flight() == 0 && ++c.tries > core_.frames.fifo_size();
+            if (!hopeless)
+                return unfinished();
         }
         c.at = c.at + n;
+        c.tries = 0;
         if (c.at == c.run.end()) {
-            c.phase = 2;
+            c.phase = 2 + static_cast<unsigned>(core_.frames.fifo_size());
             c.at = c.run.first;
         }
         return unfinished();
-    }
-    /// No tier takes pages: what is still staged stays.
-    [[nodiscard]] bool gave_up(command& c) {
-        if (core_.chain.can_store(1, core_.os.now_ns()) || writes_.in_flight() != 0)
-            c.phase = 2;
-        else
-            ++c.phase;
-        return c.phase > core_.frames.fifo_size() + 3;
     }
     [[nodiscard]] page_count in_memory(page_run run) const {
         page_count n = 0;

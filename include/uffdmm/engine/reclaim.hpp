@@ -10,6 +10,7 @@
 /// everybody is; one that is below it squeezes the others.
 
 #include <algorithm>
+#include <utility>
 
 #include "uffdmm/engine/evictor.hpp"
 #include "uffdmm/engine/installer.hpp"
@@ -120,36 +121,40 @@ class reclaimer {
     }
 
     need slice(bool starving) {
-        bool progress = false;
-        need blocked = need::nothing;
-        const page_count dead = core_.frames.dead();
-        if (core_.frames.has_finished() && (dead >= worth_releasing || starving))
-            progress |= release(false) != 0;
-        else if (dead > 4 * worth_releasing || (starving && dead != 0))
-            progress |= release(true) != 0;
+        bool progress = std::exchange(freed_, writes_.freed()) != freed_;
+        progress |= release_dead(starving);
         if (core_.free_pages() + freeing() < high_)
-            progress |= writes_.drain_oldest();
+            (void)writes_.drain_oldest();
+        need blocked = need::nothing;
         if (core_.frames.staged() < std::max<std::int64_t>(staged_target_, 1))
             progress |= evict(blocked);
-        if (progress) {
-            fruitless_ = 0;
+        fruitless_ = progress ? 0 : fruitless_ + 1;
+        if (progress)
             return core_.free_pages() >= high_ ? need::nothing : need::more;
-        }
         if (blocked == need::event)
             return blocked;
         if (writes_.in_flight() != 0)
             return need::writes;
-        if (core_.free_pages() + core_.frames.dead() >= high_)
+        if (core_.frames.dead() != 0)
             return release(true) != 0 ? need::more : need::nothing;
-        ++fruitless_;
-        return fruitless() && core_.frames.dead() == 0 ? need::tiers : need::more;
+        return fruitless() ? need::tiers : need::more;
+    }
+
+    /// Few at a time cost a TLB flush each, so they are collected unless somebody waits.
+    bool release_dead(bool starving) {
+        const page_count dead = core_.frames.dead();
+        if (core_.frames.has_finished() && (dead >= worth_releasing || starving))
+            return release(false) != 0;
+        if (dead > 4 * worth_releasing || (starving && dead != 0))
+            return release(true) != 0;
+        return false;
     }
 
     /// Frames that will be free soon.
     [[nodiscard]] std::int64_t freeing() const {
         return std::int64_t{core_.frames.dead()} + core_.frames.storing();
     }
-    /// Every staged cluster was looked at in vain.
+    /// Every staged cluster was offered in vain, and nothing else helped.
     [[nodiscard]] bool fruitless() const { return fruitless_ > core_.frames.fifo_size(); }
 
     bool evict(need& blocked) {
@@ -177,6 +182,7 @@ class reclaimer {
     std::int64_t high_ = 0;          ///< pages
     std::int64_t staged_target_ = 0; ///< pages
     byte_count charged_tier_memory_ = 0;
+    std::uint64_t freed_ = 0;   ///< writes_.freed() at the last slice
     std::size_t fruitless_ = 0; ///< slices without progress in a row
     unsigned asked_ = 0;
     bool active_ = false;

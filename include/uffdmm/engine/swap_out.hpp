@@ -29,9 +29,15 @@ class swap_out final : public store_listener {
     [[nodiscard]] page_count in_flight() const { return in_flight_; }
     [[nodiscard]] byte_count memory_bytes() const { return ops_.size() * sizeof(store_op); }
 
-    /// Empties the oldest cluster as far as possible. Returns whether any page got on its way.
+    /// Pages that have given up their frame so far.
+    [[nodiscard]] std::uint64_t freed() const { return freed_; }
+    /// Whether another page could be written at once.
+    [[nodiscard]] bool has_room() const { return free_ != nullptr; }
+
+    /// Empties the oldest cluster as far as possible. Returns whether any page got on its way; a
+    /// tier may still turn it down.
     bool drain_oldest() {
-        if (free_ == nullptr)
+        if (!has_room())
             return false;
         cluster* c = core_.frames.pop_oldest();
         return c != nullptr && drain(*c);
@@ -102,6 +108,7 @@ class swap_out final : public store_listener {
             }
         }
         core_.frames.kill(frame);
+        ++freed_;
         return true;
     }
 
@@ -141,6 +148,7 @@ class swap_out final : public store_listener {
                 entry.set_slot(op.tier, op.slot);
                 entry.apply(page_op::drop);
                 ++core_.counts.swapped_out;
+                ++freed_;
             }
             core_.frames.end_storing(op.frame, false);
         } else {
@@ -273,6 +281,7 @@ class swap_out final : public store_listener {
     tier_client& client_;
     std::vector<store_op> ops_;
     store_op* free_ = nullptr;
+    std::uint64_t freed_ = 0;
     page_count in_flight_ = 0;
     page_count demoting_ = 0;
 };

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// The slots of a file, and what is known of each. Slots are handed to shards an extent at a time;
+/// an extent has one owner, who alone reads and writes its slots' records, so these need no lock.
+/// Taking and giving back are lock-free.
+///
+/// Records take about five bytes per slot. They are populated when an extent is taken for the first
+/// time, and stay so.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "uffdmm/detail/mapping.hpp"
+#include "uffdmm/types.hpp"
+
+namespace uffdmm {
+
+/// Consecutive slots.
+struct slot_run {
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+    friend bool operator==(slot_run, slot_run) = default;
+};
+
+inline constexpr std::uint32_t no_extent = UINT32_MAX;
+
+/// What an owner keeps about an extent. Numbers in the links are extents.
+struct extent_record {
+    std::uint32_t next = no_extent; ///< owner's list of extents with about as much room
+    std::uint32_t previous = no_extent;
+    std::uint32_t next_to_trim = no_extent;
+    std::uint32_t free_slots = 0;
+    std::uint32_t cursor = 0; ///< next-fit: where the last run ended
+    std::uint8_t list = 0;
+    bool to_trim = false; ///< is on the list linked by next_to_trim
+};
+
+class extent_pool {
+  public:
+    /// A file of `slots` slots (at least one, at most max_slots). Throws setup_error (no_memory).
+    explicit extent_pool(std::uint32_t slots);
+
+    /// Slot numbers have 32 bits, and the last few never occur.
+    static constexpr std::uint32_t max_slots = UINT32_MAX - 15;
+
+    [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
+    [[nodiscard]] std::uint32_t extents() const noexcept { return extents_; }
+    /// A power of two, multiple of 64.
+    [[nodiscard]] std::uint32_t slots_per_extent() const noexcept { return 1u << shift_; }
+    [[nodiscard]] std::uint32_t extent_of(std::uint32_t slot) const noexcept {
+        return slot >> shift_;
+    }
+    [[nodiscard]] std::uint32_t first_slot(std::uint32_t extent) const noexcept {
+        return extent << shift_;
+    }
+    /// Less than slots_per_extent() for the last one.
+    [[nodiscard]] std::uint32_t slots_in(std::uint32_t extent) const noexcept;
+    /// Host memory of the records of one extent.
+    [[nodiscard]] byte_count record_bytes() const noexcept;
+
+    /// Any thread. The lowest free extent from about `hint` on; no_extent if there is none.
+    [[nodiscard]] std::uint32_t take(std::uint32_t hint) noexcept;
+    /// Any thread; the caller owned it. All its slots are free.
+    void give_back(std::uint32_t extent) noexcept;
+    /// Any thread, approximate while others take.
+    [[nodiscard]] std::uint32_t free_extents() const noexcept {
+        return free_count_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool is_free(std::uint32_t extent) const noexcept;
+
+    /// Which owner reports the records' memory: the one to whom this returns how many extents'
+    /// records it has to add. Call after take(). Any thread.
+    [[nodiscard]] std::uint32_t adopt_records(std::uint32_t extent) noexcept;
+    /// The caller goes away; whoever takes an extent next reports these records.
+    void abandon_records(std::uint32_t extents) noexcept {
+        orphans_.fetch_add(extents, std::memory_order_relaxed);
+    }
+
+    /// Owners, for capacity shares.
+    void join() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+    void leave() noexcept { owners_.fetch_sub(1, std::memory_order_relaxed); }
+    [[nodiscard]] std::uint32_t owners() const noexcept {
+        return owners_.load(std::memory_order_relaxed);
+    }
+
+    // Owner of the extent only. Bitmaps have a bit per slot, lowest first.
+    [[nodiscard]] std::uint32_t& checksum(std::uint32_t slot) noexcept { return checksums_[slot]; }
+    [[nodiscard]] std::uint8_t& generation(std::uint32_t slot) noexcept {
+        return generations_[slot];
+    }
+    [[nodiscard]] std::span<std::uint64_t> used(std::uint32_t extent) noexcept {
+        return words(used_, extent);
+    }
+    /// Free slots whose blocks may still be on the medium.
+    [[nodiscard]] std::span<std::uint64_t> stale(std::uint32_t extent) noexcept {
+        return words(stale_, extent);
+    }
+    [[nodiscard]] extent_record& record(std::uint32_t extent) noexcept { return records_[extent]; }
+
+  private:
+    [[nodiscard]] std::span<std::uint64_t> words(std::uint64_t* bits, std::uint32_t extent) const {
+        return {bits + (first_slot(extent) >> 6), slots_per_extent() >> 6};
+    }
+    [[nodiscard]] std::uint32_t take_from(std::uint32_t word, std::uint64_t mask) noexcept;
+
+    std::uint32_t slots_;
+    unsigned shift_;
+    std::uint32_t extents_;
+    mapping memory_; ///< the arrays below
+    std::uint32_t* checksums_ = nullptr;
+    std::uint8_t* generations_ = nullptr;
+    std::uint64_t* used_ = nullptr;
+    std::uint64_t* stale_ = nullptr;
+    extent_record* records_ = nullptr;
+    /// Bit set: the extent is free. Acquire in take() pairs with release in give_back(): the
+    /// records go from owner to owner with the bit.
+    std::unique_ptr<std::atomic<std::uint64_t>[]> free_;
+    /// Bit set: the extent's records are populated.
+    std::unique_ptr<std::atomic<std::uint64_t>[]> populated_;
+    std::atomic<std::uint32_t> free_count_;
+    std::atomic<std::uint32_t> orphans_{0}; ///< extents whose records nobody reports
+    std::atomic<std::uint32_t> owners_{0};
+};
+
+} // namespace uffdmm

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tier/file/file_tier.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "tier/checksum.hpp"
+#include "uffdmm/check.hpp"
+#include "uffdmm/result.hpp"
+
+namespace uffdmm {
+namespace {
+
+constexpr std::uint32_t batch = slot_allocator::longest_run;
+/// After so many reads one waiting write starts: writes free the memory that reads need.
+constexpr unsigned most_reads_in_a_row = 8;
+/// An I/O that ends this often without a page of progress has failed.
+constexpr unsigned most_stalls = 8;
+/// 256 MiB of groups to trim: done even while there is I/O.
+constexpr std::uint32_t urgent_trim = 1024;
+
+// A slot's name: its number and its generation, so that the name of a slot that was freed and given
+// out again does not fit any more (until 256 generations later).
+slot_id name_of(std::uint32_t slot, std::uint8_t generation) {
+    return {slot | std::uint64_t{generation} << 32};
+}
+std::uint32_t number_of(slot_id slot) {
+    return static_cast<std::uint32_t>(slot.value);
+}
+
+const std::byte* buffer_of(const store_request& request) {
+    return request.contents;
+}
+std::byte* buffer_of(const load_request& request) {
+    return request.destination;
+}
+
+std::uint32_t checksum_of(const std::byte* contents, std::uint8_t generation) {
+    return checksum({contents, page_size}, generation);
+}
+
+tier_traits traits_of(std::string name) {
+    tier_traits traits;
+    traits.name = std::move(name);
+    traits.latency = tier_latency::local;
+    traits.synchronous_load = false;
+    return traits;
+}
+
+tier_status status_of_failed_write(std::int64_t os_errno) {
+    return os_errno == ENOSPC || os_errno == EDQUOT ? tier_status::full : tier_status::failed;
+}
+
+} // namespace
+
+file_tier::file_tier(std::string name, std::shared_ptr<file_store> store,
+                     std::unique_ptr<aio_queue> queue, unsigned depth)
+    : swap_tier(traits_of(std::move(name))), store_(std::move(store)), pool_(store_->extents()),
+      slots_(pool_, store_->discards()), queue_(std::move(queue)), ops_(depth), unsubmitted_(depth),
+      reaped_(depth) {
+    for (run_op& op : ops_) {
+        op.next_free = free_ops_;
+        free_ops_ = &op;
+    }
+}
+
+file_tier::~file_tier() {
+    while (in_flight_ != 0) {
+        in_flight_ -= queue_->reap(reaped_);
+        if (in_flight_ != 0)
+            queue_->wait();
+    }
+    for (slot_run run = slots_.take_apart(); run.count != 0; run = slots_.take_apart())
+        store_->discard(run);
+}
+
+// ---- requests come in ---------------------------------------------------------------------------
+
+void file_tier::do_store(std::span<store_request* const> requests, tier_client& client) noexcept {
+    while (!requests.empty()) {
+        const std::size_t n = std::min<std::size_t>(requests.size(), batch);
+        store_run(requests.first(n));
+        requests = requests.subspan(n);
+    }
+    start();
+    deliver(client);
+}
+
+/// At most 64 requests: in as few runs of slots as there are.
+void file_tier::store_run(std::span<store_request* const> requests) noexcept {
+    for (std::size_t at = 0; at < requests.size();) {
+        const slot_run run = slots_.allocate(static_cast<std::uint32_t>(requests.size() - at));
+        if (run.count == 0) {
+            for (; at < requests.size(); ++at) {
+                requests[at]->slot = no_slot;
+                requests[at]->status = tier_status::full;
+                done_stores_.push(*requests[at]);
+            }
+            return;
+        }
+        for (std::uint32_t slot = run.first; slot < run.first + run.count; ++slot, ++at) {
+            store_request& request = *requests[at];
+            const std::uint8_t generation = pool_.generation(slot);
+            pool_.checksum(slot) = checksum_of(request.contents, generation);
+            request.slot = name_of(slot, generation);
+            waiting_stores_.push(request);
+        }
+    }
+}
+
+void file_tier::do_load(std::span<load_request* const> requests, tier_client& client) noexcept {
+    while (!requests.empty()) {
+        const std::size_t n = std::min<std::size_t>(requests.size(), batch);
+        std::array<load_request*, batch> sorted{};
+        std::ranges::copy(requests.first(n), sorted.begin());
+        const auto end = sorted.begin() + static_cast<std::ptrdiff_t>(n);
+        // Readahead downwards or with a stride meets slots that are consecutive all the same.
+        std::sort(sorted.begin(), end, [](const load_request* a, const load_request* b) {
+            return number_of(a->slot) < number_of(b->slot);
+        });
+        std::for_each(sorted.begin(), end, [this](load_request* request) { enqueue(*request); });
+        requests = requests.subspan(n);
+    }
+    start();
+    deliver(client);
+}
+
+void file_tier::enqueue(load_request& request) noexcept {
+    const std::uint32_t slot = number_of(request.slot);
+    if (slots_.holds(slot) && request.slot == name_of(slot, pool_.generation(slot))) {
+        waiting_loads_.push(request);
+        return;
+    }
+    request.status = tier_status::corrupt;
+    done_loads_.push(request);
+}
+
+void file_tier::do_release(slot_id slot) noexcept {
+    const std::uint32_t number = number_of(slot);
+    UFFDMM_CHECK(slots_.holds(number) && slot == name_of(number, pool_.generation(number)),
+                 "a slot is freed once, by the name it was given out with");
+    slots_.free(number);
+    if (slots_.wants_trim() && in_flight_ == 0 && !armed_) {
+        armed_ = true;
+        queue_->arm();
+    }
+}
+
+// ---- I/O starts ---------------------------------------------------------------------------------
+
+void file_tier::start() noexcept {
+    for (;;) {
+        while (free_ops_ != nullptr && !(waiting_loads_.empty() && waiting_stores_.empty())) {
+            if (reads_go_first())
+                start_run(waiting_loads_, &run_op::loads);
+            else
+                start_run(waiting_stores_, &run_op::stores);
+        }
+        submit();
+        // Goes on only if submit() failed some I/O, and so freed its op.
+        if (free_ops_ == nullptr || (waiting_loads_.empty() && waiting_stores_.empty()))
+            return;
+    }
+}
+
+bool file_tier::reads_go_first() noexcept {
+    if (waiting_loads_.empty() || waiting_stores_.empty()) {
+        reads_in_a_row_ = 0;
+        return !waiting_loads_.empty();
+    }
+    if (++reads_in_a_row_ <= most_reads_in_a_row)
+        return true;
+    reads_in_a_row_ = 0;
+    return false;
+}
+
+/// Takes the first waiting requests whose slots are consecutive.
+template <typename Request>
+void file_tier::start_run(request_list<Request>& waiting,
+                          request_list<Request> run_op::*requests) noexcept {
+    run_op& op = *free_ops_;
+    free_ops_ = op.next_free;
+    op.stalls = 0;
+    std::uint32_t next = number_of(waiting.front()->slot);
+    for (std::uint32_t n = 0; n < batch && !waiting.empty(); ++n, ++next) {
+        if (number_of(waiting.front()->slot) != next)
+            break;
+        (op.*requests).push(waiting.pop());
+    }
+    op.write = std::is_same_v<Request, store_request>;
+    aim(op, op.*requests);
+    unsubmitted_[ready_++] = &op;
+}
+
+/// Makes the op an I/O on all its requests. Buffers side by side become one vector.
+template <typename Request>
+void file_tier::aim(run_op& op, const request_list<Request>& requests) noexcept {
+    op.offset = store_->offset_of(number_of(requests.front()->slot));
+    std::size_t n = 0;
+    for (const Request* r = requests.front(); r != nullptr; r = request_list<Request>::next(*r)) {
+        auto* buffer = const_cast<std::byte*>(static_cast<const std::byte*>(buffer_of(*r)));
+        iovec* const last = n == 0 ? nullptr : &op.buffers[n - 1];
+        if (last != nullptr && static_cast<std::byte*>(last->iov_base) + last->iov_len == buffer)
+            last->iov_len += page_size;
+        else
+            op.buffers[n++] = {buffer, page_size};
+    }
+    op.vectors = std::span(op.buffers).first(n);
+}
+
+void file_tier::submit() noexcept {
+    std::size_t at = 0;
+    while (at < ready_) {
+        const int n = queue_->submit({unsubmitted_.data() + at, ready_ - at});
+        if (n > 0) {
+            at += static_cast<std::size_t>(n);
+            in_flight_ += static_cast<std::size_t>(n);
+            continue;
+        }
+        if (n == 0 || n == -EAGAIN || n == -EINTR)
+            break;
+        auto& failed = static_cast<run_op&>(*unsubmitted_[at++]);
+        finish(failed, UINT64_MAX, failed.write ? status_of_failed_write(-n) : tier_status::failed);
+    }
+    std::copy(unsubmitted_.begin() + static_cast<std::ptrdiff_t>(at),
+              unsubmitted_.begin() + static_cast<std::ptrdiff_t>(ready_), unsubmitted_.begin());
+    ready_ -= at;
+    // What is left is tried again after the next completion; without one, nobody would call poll().
+    if (ready_ != 0 && in_flight_ == 0 && !armed_) {
+        armed_ = true;
+        queue_->arm();
+    }
+}
+
+// ---- I/O ends -----------------------------------------------------------------------------------
+
+void file_tier::do_poll(tier_client& client) noexcept {
+    armed_ = false;
+    const std::size_t n = queue_->reap(reaped_);
+    in_flight_ -= n;
+    for (std::size_t i = 0; i < n; ++i)
+        ended(static_cast<run_op&>(*reaped_[i]));
+    if (ready_ != 0 || n != 0)
+        start();
+    deliver(client);
+    if (slots_.wants_trim())
+        trim();
+}
+
+void file_tier::ended(run_op& op) noexcept {
+    const std::int64_t result = op.result;
+    if (result < 0 && result != -EAGAIN && result != -EINTR) {
+        finish(op, UINT64_MAX, op.write ? status_of_failed_write(-result) : tier_status::failed);
+        return;
+    }
+    // A page that was done in part is done again.
+    const std::uint64_t pages = result < 0 ? 0 : static_cast<std::uint64_t>(result) / page_size;
+    if (pages == 0 && ++op.stalls > most_stalls) {
+        finish(op, UINT64_MAX, tier_status::failed);
+        return;
+    }
+    if (pages != 0)
+        op.stalls = 0;
+    finish(op, pages, tier_status::ok);
+    if (op.stores.empty() && op.loads.empty())
+        return;
+    if (op.write)
+        aim(op, op.stores);
+    else
+        aim(op, op.loads);
+    unsubmitted_[ready_++] = &op;
+}
+
+/// Ends the first `pages` requests of the op, and the op if these were all.
+void file_tier::finish(run_op& op, std::uint64_t pages, tier_status status) noexcept {
+    for (; pages != 0 && !op.stores.empty(); --pages)
+        finish(op.stores.pop(), status);
+    for (; pages != 0 && !op.loads.empty(); --pages)
+        finish(op.loads.pop(), status);
+    if (!op.stores.empty() || !op.loads.empty())
+        return;
+    op.next_free = free_ops_;
+    free_ops_ = &op;
+}
+
+void file_tier::finish(store_request& request, tier_status status) noexcept {
+    if (status != tier_status::ok) {
+        slots_.free(number_of(request.slot));
+        request.slot = no_slot;
+    }
+    request.status = status;
+    done_stores_.push(request);
+}
+
+void file_tier::finish(load_request& request, tier_status status) noexcept {
+    const std::uint32_t slot = number_of(request.slot);
+    if (status == tier_status::ok &&
+        pool_.checksum(slot) != checksum_of(request.destination, pool_.generation(slot)))
+        status = tier_status::corrupt;
+    request.status = status;
+    done_loads_.push(request);
+}
+
+/// Tells the client last, when everything here is consistent: it may call back at once. What ends
+/// within such a call is delivered by the outermost one.
+void file_tier::deliver(tier_client& client) noexcept {
+    if (delivering_)
+        return;
+    delivering_ = true;
+    while (!done_loads_.empty() || !done_stores_.empty()) {
+        if (!done_loads_.empty())
+            client.load_done(done_loads_.pop());
+        else
+            client.store_done(done_stores_.pop());
+    }
+    delivering_ = false;
+}
+
+// ---- freed slots --------------------------------------------------------------------------------
+
+/// One system call at most, and while nothing else is going on: punching waits for I/O on the file.
+/// Unless the backlog is big, or another shard may want the extents it holds back.
+void file_tier::trim() noexcept {
+    const bool urgent = slots_.trimmable() >= urgent_trim || pool_.free_extents() == 0;
+    if (in_flight_ != 0 && !urgent)
+        return;
+    store_->discard(slots_.trim());
+    if (!store_->discards())
+        slots_.forget_stale();
+    if (slots_.wants_trim() && in_flight_ == 0 && !armed_) {
+        armed_ = true;
+        queue_->arm();
+    }
+}
+
+tier_usage file_tier::do_usage() const noexcept {
+    tier_usage usage;
+    usage.pages = slots_.used();
+    usage.stored_bytes = usage.pages * page_size;
+    usage.occupied_bytes = usage.stored_bytes;
+    usage.memory_bytes =
+        slots_.record_bytes() + ops_.size() * (sizeof(run_op) + 2 * sizeof(io_op*));
+    // What no shard holds is shared out evenly, so that the shards' figures add up.
+    const std::uint64_t unheld = std::uint64_t{pool_.free_extents()} * pool_.slots_per_extent();
+    const std::uint32_t owners = std::max(pool_.owners(), 1u);
+    const std::uint64_t most =
+        std::min<std::uint64_t>(slots_.held() + unheld / owners, pool_.slots());
+    usage.capacity_bytes = most * page_size;
+    return usage;
+}
+
+tier_factory make_file_tier_factory(const file_tier_config& config) {
+    if (config.queue_depth < 1 || config.queue_depth > 1024)
+        throw setup_error(errc::invalid_config,
+                          "tiers[].queue_depth: " + std::to_string(config.queue_depth) +
+                              " is not allowed, 1 to 1024 are");
+    auto store = std::make_shared<file_store>(config);
+    return [store, name = config.name, depth = config.queue_depth](const tier_context&) {
+        return std::make_unique<file_tier>(name, store, make_linux_aio_queue(store->fd(), depth),
+                                           depth);
+    };
+}
+
+} // namespace uffdmm

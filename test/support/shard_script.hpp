@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Runs a string of bytes as operations on a shard_world: the model test feeds it random bytes, the
+/// fuzzer its own. Every byte string is a valid script.
+
+#include <span>
+
+#include "support/shard_world.hpp"
+
+namespace uffdmm::test {
+
+class shard_script {
+  public:
+    explicit shard_script(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+
+    void run() {
+        shard_world world(options());
+        world.os.inject = [this](fake_kernel::op what, page_index) { return injection(what); };
+        while (!bytes_.empty()) {
+            operation(world);
+            world.check();
+        }
+        injecting_ = false;
+        for (auto& c : world.controls) {
+            c->fail_stores = c->fail_loads = c->reject_stores = c->hold = false;
+            c->capacity_pages = SIZE_MAX;
+        }
+        world.verify_all();
+        world.steps(2000);
+        world.check();
+    }
+
+  private:
+    std::uint8_t byte() {
+        if (bytes_.empty())
+            return 0;
+        const std::uint8_t b = bytes_.front();
+        bytes_ = bytes_.subspan(1);
+        return b;
+    }
+    unsigned number(unsigned below) {
+        const unsigned high = byte();
+        return (high << 8 | byte()) % below;
+    }
+
+    world_options options() {
+        world_options o;
+        const unsigned kind = byte() % 3;
+        o.traits.shared = kind == 2;
+        o.traits.move = kind != 2;
+        o.traits.remove_events = kind == 0;
+        o.policy = policy_names()[byte() % policy_names().size()];
+        o.prefetch = prefetcher_names()[byte() % prefetcher_names().size()];
+        switch (byte() % 5) {
+        case 0:
+            o.tiers = {{true, true}};
+            o.first_capacity = SIZE_MAX;
+            break;
+        case 1:
+            o.tiers = {{false, false}};
+            o.first_capacity = SIZE_MAX;
+            break;
+        case 2:
+            o.tiers = {{true, true}, {true, false}, {false, false}};
+            o.first_capacity = 60;
+            break;
+        case 3:
+            o.tiers = {};
+            break;
+        default:
+            break;
+        }
+        o.pages = 256 + number(256);
+        o.room = 96 + number(128);
+        pages_ = o.pages;
+        return o;
+    }
+
+    fake_kernel::injected injection(fake_kernel::op what) {
+        if (!injecting_ || what == fake_kernel::op::poison || ++operations_ % period_ != 0)
+            return {};
+        const kernel_status what_then[] = {kernel_status::again, kernel_status::again,
+                                           kernel_status::busy};
+        const bool may_be_busy =
+            what == fake_kernel::op::take_out || what == fake_kernel::op::move_in;
+        return {static_cast<page_count>(operations_ / period_ % 3),
+                may_be_busy ? what_then[operations_ % 3] : kernel_status::again};
+    }
+
+    page_index any_page() { return {number(pages_)}; }
+    page_run any_run(page_count most) {
+        const page_index first = any_page();
+        return {first, std::min(1 + number(most), pages_ - first.value)};
+    }
+
+    void operation(shard_world& w) {
+        const unsigned what = byte();
+        if (what < 110)
+            w.start_access(what % w.options.vcpus, any_page(), what % 3 == 0);
+        else if (what < 150)
+            sweep(w, what);
+        else if (what < 190)
+            w.steps(1 + what % 16);
+        else if (what < 205)
+            w.begin_discard(any_run(100));
+        else if (what < 225)
+            w.progress_discard();
+        else if (what < 240)
+            command_on(w, what);
+        else
+            disturb(w, what);
+    }
+    /// Neighbouring pages in order, up or down.
+    void sweep(shard_world& w, unsigned what) {
+        const page_run run = any_run(40);
+        for (page_count i = 0; i < run.count; ++i) {
+            const page_count at = what % 2 == 0 ? i : run.count - 1 - i;
+            w.start_access(i % w.options.vcpus, run.first + at, what % 4 == 1);
+            w.step();
+            w.progress_discard();
+        }
+    }
+    void command_on(shard_world& w, unsigned what) {
+        using kind = command::kind;
+        for (const auto& c : w.controls)
+            if (c->hold)
+                return; // would wait for ever
+        switch (what % 5) {
+        case 0:
+            if (!w.options.traits.remove_events)
+                w.discard(any_run(100));
+            break;
+        case 1:
+            pin(w, any_run(8));
+            break;
+        case 2:
+            if (!pinned_.empty()) {
+                UFFDMM_CHECK(w.run_command(kind::unpin, pinned_.back()).ok(), "unpin after pin");
+                pinned_.pop_back();
+            }
+            break;
+        case 3:
+            (void)w.run_command(kind::prefetch, any_run(64));
+            break;
+        default:
+            (void)w.run_command(kind::evict, any_run(64));
+            break;
+        }
+    }
+    void pin(shard_world& w, page_run run) {
+        if (pinned_.size() >= 3 || !w.run_command(command::kind::pin, run).ok())
+            return;
+        pinned_.push_back(run);
+        for (page_index page = run.first; page < run.end(); page = page + 1)
+            UFFDMM_CHECK(w.os.mapped(page) || w.state(page) != page_state::resident,
+                         "a pinned page is there");
+    }
+    void disturb(shard_world& w, unsigned what) {
+        if (what % 8 == 0) {
+            w.set_room(80 + number(160));
+            return;
+        }
+        if (what % 8 == 1) {
+            injecting_ = !injecting_;
+            period_ = 2 + number(30);
+            return;
+        }
+        if (w.controls.empty())
+            return;
+        fake_tier_controls& c = *w.controls[number(static_cast<unsigned>(w.controls.size()))];
+        switch (what % 8) {
+        case 2:
+            c.fail_stores = !c.fail_stores;
+            break;
+        case 3:
+            c.reject_stores = !c.reject_stores;
+            break;
+        case 4:
+            c.corrupt_next_load = true;
+            break;
+        case 5:
+            c.latest_first = !c.latest_first;
+            break;
+        case 6:
+            c.hold = !c.hold;
+            break;
+        default:
+            c.fail_loads = !c.fail_loads;
+            break;
+        }
+    }
+
+    std::span<const std::uint8_t> bytes_;
+    page_count pages_ = 0;
+    std::vector<page_run> pinned_;
+    bool injecting_ = false;
+    unsigned operations_ = 0;
+    unsigned period_ = 2;
+};
+
+} // namespace uffdmm::test
