@@ -13,15 +13,11 @@
 
 #include "uffdmm/config.hpp"
 #include "uffdmm/engine/page_entry.hpp"
+#include "uffdmm/residency.hpp"
 #include "uffdmm/result.hpp"
 #include "uffdmm/stats.hpp"
 
 namespace uffdmm {
-
-/// State of a run of pages as seen by query(). Pages change while the caller looks: only a pinned
-/// page or a stopped guest keeps its answer true.
-enum class residency : std::uint8_t { untouched, resident, staged, swapped, poisoned };
-[[nodiscard]] const char* to_string(residency state) noexcept;
 
 struct residency_run {
     byte_count offset = 0; ///< in the region

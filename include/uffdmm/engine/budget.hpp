@@ -12,10 +12,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
 #include "uffdmm/check.hpp"
+#include "uffdmm/detail/mutex.hpp"
 #include "uffdmm/types.hpp"
 
 namespace uffdmm {
@@ -59,7 +59,7 @@ class budget {
     friend class account;
     void join(account& member);
     void leave(account& member);
-    void recompute_shares();
+    void recompute_shares() UFFDMM_REQUIRES(members_mutex_);
     void squeeze_others(const account& needy);
     void note_peak(std::int64_t free) {
         const std::int64_t used = limit() - free;
@@ -71,8 +71,8 @@ class budget {
     std::atomic<std::int64_t> limit_;
     std::atomic<std::int64_t> free_;
     std::atomic<std::int64_t> peak_{0};
-    std::mutex members_mutex_; ///< membership and shares; never taken to resolve a fault
-    std::vector<account*> members_;
+    mutex members_mutex_; ///< membership and shares; never taken to resolve a fault
+    std::vector<account*> members_ UFFDMM_GUARDED_BY(members_mutex_);
 };
 
 /// Wakes the shard behind an account that was squeezed.
@@ -168,13 +168,13 @@ class account {
 };
 
 inline void budget::join(account& member) {
-    const std::lock_guard lock(members_mutex_);
+    const mutex_lock lock(members_mutex_);
     members_.push_back(&member);
     recompute_shares();
 }
 
 inline void budget::leave(account& member) {
-    const std::lock_guard lock(members_mutex_);
+    const mutex_lock lock(members_mutex_);
     std::erase(members_, &member);
     recompute_shares();
 }
@@ -191,7 +191,7 @@ inline void budget::recompute_shares() {
 }
 
 inline void budget::set_limit(byte_count limit) {
-    const std::lock_guard lock(members_mutex_);
+    const mutex_lock lock(members_mutex_);
     const auto wanted = static_cast<std::int64_t>(limit);
     const std::int64_t before = limit_.exchange(wanted, std::memory_order_relaxed);
     free_.fetch_add(wanted - before, std::memory_order_relaxed);
@@ -201,7 +201,7 @@ inline void budget::set_limit(byte_count limit) {
 }
 
 inline void budget::squeeze_others(const account& needy) {
-    const std::lock_guard lock(members_mutex_);
+    const mutex_lock lock(members_mutex_);
     for (account* member : members_)
         if (member != &needy && member->over_share())
             member->listener_.squeezed();

@@ -8,8 +8,10 @@
 #include <atomic>
 #include <cstdint>
 
+#include "uffdmm/engine/page_entry.hpp"
 #include "uffdmm/executor.hpp"
-#include "uffdmm/manager.hpp"
+#include "uffdmm/residency.hpp"
+#include "uffdmm/result.hpp"
 #include "uffdmm/types.hpp"
 
 namespace uffdmm {

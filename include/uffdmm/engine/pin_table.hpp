@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "uffdmm/check.hpp"
 #include "uffdmm/detail/mapping.hpp"
 #include "uffdmm/types.hpp"
 
