@@ -114,6 +114,7 @@ class job : public message {
   private:
     friend class executor;
     mailbox* home_;
+    job* next_job_ = nullptr; ///< belongs to the executor while it holds the job
 };
 
 /// Runs jobs and posts each to its home when run() returns.
@@ -122,6 +123,10 @@ class executor {
     virtual ~executor() = default;
     /// Shard threads. Wakes sleeping workers at most once for the whole batch.
     virtual void submit(std::span<job* const> jobs) noexcept = 0;
+
+  protected:
+    /// For queues of jobs that need no memory of their own.
+    [[nodiscard]] static job*& next_of(job& j) noexcept { return j.next_job_; }
 };
 
 } // namespace uffdmm

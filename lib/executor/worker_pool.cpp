@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "executor/worker_pool.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <pthread.h>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "uffdmm/check.hpp"
+#include "uffdmm/result.hpp"
+
+namespace uffdmm {
+namespace {
+
+namespace asio = boost::asio;
+
+/// Where Asio keeps one posted handler. In use from post() until just before the handler runs.
+struct handler_place {
+    alignas(std::max_align_t) std::array<std::byte, 128> bytes;
+};
+
+/// Gives Asio a handler_place for its one allocation per post.
+template <typename T>
+struct place_allocator {
+    using value_type = T;
+
+    explicit place_allocator(handler_place& p) noexcept : place(&p) {}
+    template <typename U>
+    place_allocator(const place_allocator<U>& other) noexcept : place(other.place) {}
+
+    T* allocate(std::size_t n) const noexcept {
+        UFFDMM_CHECK(n * sizeof(T) <= sizeof(handler_place), "a posted handler fits its place");
+        return reinterpret_cast<T*>(place->bytes.data());
+    }
+    void deallocate(T*, std::size_t) const noexcept {}
+
+    template <typename U>
+    bool operator==(const place_allocator<U>& other) const noexcept {
+        return place == other.place;
+    }
+    template <typename U>
+    bool operator!=(const place_allocator<U>& other) const noexcept {
+        return place != other.place;
+    }
+
+    handler_place* place;
+};
+
+/// Blocks all signals in this thread, and so in threads it starts, until the end of the scope.
+class signals_blocked {
+  public:
+    signals_blocked() noexcept {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    signals_blocked(const signals_blocked&) = delete;
+    signals_blocked& operator=(const signals_blocked&) = delete;
+
+  private:
+    sigset_t before_;
+};
+
+} // namespace
+
+class worker_pool::state {
+  public:
+    explicit state(unsigned workers)
+        : context_(static_cast<int>(workers)), work_(asio::make_work_guard(context_)),
+          at_rest_(workers == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << workers) - 1) {
+        const signals_blocked guard;
+        try {
+            for (unsigned i = 0; i < workers; ++i)
+                threads_.emplace_back([this] { serve(); });
+        } catch (const std::system_error& e) {
+            finish();
+            throw setup_error(errc::system,
+                              "workers: thread " + std::to_string(threads_.size() + 1) + " of " +
+                                  std::to_string(workers) + " cannot be started: " + e.what(),
+                              e.code().value());
+        }
+    }
+    ~state() { finish(); }
+    state(const state&) = delete;
+    state& operator=(const state&) = delete;
+
+    void submit(std::span<job* const> jobs) noexcept {
+        std::uint64_t woken = 0;
+        {
+            const std::lock_guard lock(mutex_);
+            for (job* j : jobs)
+                push(*j);
+            for (std::size_t n = 0; n < jobs.size() && at_rest_ != 0; ++n) {
+                woken |= at_rest_ & (~at_rest_ + 1);
+                at_rest_ &= at_rest_ - 1;
+            }
+        }
+        for (; woken != 0; woken &= woken - 1)
+            asio::post(context_, hand_out{this, static_cast<unsigned>(std::countr_zero(woken))});
+    }
+
+  private:
+    /// What is posted to Asio: a worker's turn of emptying the queue. There are as many turns as
+    /// workers, each with its own place, so that posting allocates nothing.
+    struct hand_out {
+        using allocator_type = place_allocator<std::byte>;
+        state* pool;
+        unsigned turn;
+        [[nodiscard]] allocator_type get_allocator() const noexcept {
+            return allocator_type(pool->places_[turn]);
+        }
+        void operator()() const noexcept { pool->take_turn(turn); }
+    };
+
+    void serve() {
+        ::pthread_setname_np(::pthread_self(), "uffdmm-worker");
+        context_.run();
+    }
+
+    void take_turn(unsigned turn) noexcept {
+        while (job* j = pop_or_rest(turn)) {
+            mailbox& home = j->home(); // the job may be gone as soon as it is posted
+            j->run();
+            home.post(*j);
+        }
+    }
+
+    /// The oldest job; nullptr if there is none, and then the turn is over.
+    [[nodiscard]] job* pop_or_rest(unsigned turn) noexcept {
+        const std::lock_guard lock(mutex_);
+        job* j = oldest_;
+        if (j == nullptr)
+            at_rest_ |= std::uint64_t{1} << turn;
+        else
+            oldest_ = next_of(*j);
+        return j;
+    }
+    void push(job& j) noexcept {
+        next_of(j) = nullptr;
+        if (oldest_ == nullptr)
+            oldest_ = &j;
+        else
+            next_of(*newest_) = &j;
+        newest_ = &j;
+    }
+    [[nodiscard]] static job*& next_of(job& j) noexcept { return worker_pool::next_of(j); }
+
+    void finish() noexcept {
+        work_.reset();
+        for (std::thread& thread : threads_)
+            thread.join();
+    }
+
+    asio::io_context context_;
+    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    std::array<handler_place, most_workers> places_;
+    std::mutex mutex_;
+    std::uint64_t at_rest_; ///< a bit per turn that is not posted; under mutex_
+    job* oldest_ = nullptr; ///< under mutex_
+    job* newest_ = nullptr; ///< under mutex_; meaningless while oldest_ is nullptr
+    std::vector<std::thread> threads_;
+};
+
+worker_pool::worker_pool(unsigned workers) {
+    if (workers < 1 || workers > most_workers)
+        throw setup_error(errc::invalid_config,
+                          "workers: " + std::to_string(workers) + " is not allowed, 1 to 64 are");
+    state_ = std::make_unique<state>(workers);
+}
+
+worker_pool::~worker_pool() = default;
+
+void worker_pool::submit(std::span<job* const> jobs) noexcept {
+    state_->submit(jobs);
+}
+
+} // namespace uffdmm
