@@ -14,7 +14,7 @@ namespace uffdmm {
 
 inline constexpr byte_count kibibyte = 1024;
 inline constexpr byte_count mebibyte = 1024 * kibibyte;
-inline constexpr byte_count tebibyte = 1024 * 1024 * mebibyte;
+inline constexpr byte_count tebibyte = 1024 * (1024 * mebibyte);
 
 /// keys<T>::all: a tuple of the keys of T.
 template <typename Object>

@@ -42,7 +42,7 @@ std::uint32_t extent_pool::slots_in(std::uint32_t extent) const noexcept {
 }
 
 byte_count extent_pool::record_bytes() const noexcept {
-    return byte_count{slots_per_extent()} * 5 + 2 * (slots_per_extent() / 8) +
+    return byte_count{slots_per_extent()} * 5 + 2 * byte_count{slots_per_extent() / 8} +
            sizeof(extent_record);
 }
 
