@@ -5,8 +5,11 @@
 /// with write(2) and aborts: going on could answer a fault with the wrong bytes.
 /// UFFDMM_DCHECK: the same, compiled out with NDEBUG; for checks on the fault path.
 
+#include "uffdmm/export.hpp"
+
 namespace uffdmm {
-[[noreturn]] void fatal(const char* file, int line, const char* what, int os_errno = 0) noexcept;
+[[noreturn]] UFFDMM_CXX_API void fatal(const char* file, int line, const char* what,
+                                       int os_errno = 0) noexcept;
 }
 
 #define UFFDMM_CHECK(condition, what)                                                              \

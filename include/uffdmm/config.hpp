@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "uffdmm/export.hpp"
 #include "uffdmm/policy.hpp"
 #include "uffdmm/prefetcher.hpp"
 #include "uffdmm/tier.hpp"
@@ -118,17 +119,18 @@ struct config {
 /// Parses JSON text: {"limit": "256M", "tiers": [{"kind": "ram", "size": "64M"}, {"kind": "file",
 /// "path": "/var/tmp"}], "regions": [{"size": "1G"}]}. Throws setup_error naming the key and what
 /// is allowed. `source` names the text in messages.
-[[nodiscard]] config parse_config(std::string_view json, std::string_view source = "config");
-[[nodiscard]] config load_config(const std::string& path);
+[[nodiscard]] UFFDMM_CXX_API config parse_config(std::string_view json,
+                                                 std::string_view source = "config");
+[[nodiscard]] UFFDMM_CXX_API config load_config(const std::string& path);
 /// JSON that parse_config reads back to the same configuration. Throws setup_error naming what has
 /// no form in JSON: custom tiers, factories, memory of the embedder.
-[[nodiscard]] std::string to_json(const config& config);
+[[nodiscard]] UFFDMM_CXX_API std::string to_json(const config& config);
 
 /// "256M" → bytes. Throws setup_error naming `key`.
-[[nodiscard]] byte_count parse_size(std::string_view text, std::string_view key);
+[[nodiscard]] UFFDMM_CXX_API byte_count parse_size(std::string_view text, std::string_view key);
 
 /// Throw setup_error naming the key where a value or combination is not allowed.
-void validate(const manager_config& config);
-void validate(const region_config& config);
+UFFDMM_CXX_API void validate(const manager_config& config);
+UFFDMM_CXX_API void validate(const region_config& config);
 
 } // namespace uffdmm

@@ -10,13 +10,15 @@
 #include <cstddef>
 #include <span>
 
+#include "uffdmm/export.hpp"
+
 namespace uffdmm {
 
 class mailbox;
 
 /// Something a shard handles on its own thread. Owned by its sender; must live until deliver() is
 /// called, which may destroy or reuse it.
-class message {
+class UFFDMM_CXX_API message {
   public:
     /// Shard thread only.
     virtual void deliver() noexcept = 0;
@@ -33,7 +35,7 @@ class message {
 };
 
 /// Wakes a sleeping owner of a mailbox.
-class waker {
+class UFFDMM_CXX_API waker {
   public:
     virtual void wake() noexcept = 0; ///< any thread
 
@@ -102,7 +104,7 @@ class mailbox {
 };
 
 /// Work with two halves: run() on a worker, deliver() back on the shard thread.
-class job : public message {
+class UFFDMM_CXX_API job : public message {
   public:
     explicit job(mailbox& home) : home_(&home) {}
     virtual void run() noexcept = 0; ///< any one worker thread
@@ -118,7 +120,7 @@ class job : public message {
 };
 
 /// Runs jobs and posts each to its home when run() returns.
-class executor {
+class UFFDMM_CXX_API executor {
   public:
     virtual ~executor() = default;
     /// Shard threads. Wakes sleeping workers at most once for the whole batch.

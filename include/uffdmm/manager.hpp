@@ -13,6 +13,7 @@
 
 #include "uffdmm/config.hpp"
 #include "uffdmm/engine/page_entry.hpp"
+#include "uffdmm/export.hpp"
 #include "uffdmm/residency.hpp"
 #include "uffdmm/result.hpp"
 #include "uffdmm/stats.hpp"
@@ -23,20 +24,20 @@ struct residency_run {
     byte_count offset = 0; ///< in the region
     byte_count length = 0;
     residency state = residency::untouched;
-    tier_number tier = 0;  ///< index in stats().tiers, for swapped
+    tier_number tier = 0; ///< index in stats().tiers, for swapped
 };
 
 /// What becomes of the contents when a region is removed.
 enum class removal : std::uint8_t {
-    keep,  ///< swap everything in and leave plain memory; refused (limit_too_small) if that would
-           ///< exceed the limit
+    keep, ///< swap everything in and leave plain memory; refused (limit_too_small) if that would
+          ///< exceed the limit
     keep_over_limit, ///< the same, whatever memory it takes
-    drop   ///< contents are no longer wanted
+    drop             ///< contents are no longer wanted
 };
 
 /// A range of managed memory. Made by manager::add_region; ends with remove() or with the manager.
 /// Offsets and lengths are bytes, multiples of 4096, inside the region (else invalid_argument).
-class region {
+class UFFDMM_CXX_API region {
   public:
     region(const region&) = delete;
     region& operator=(const region&) = delete;
@@ -66,30 +67,30 @@ class region {
 class manager {
   public:
     /// Throws setup_error; nothing stays behind.
-    explicit manager(manager_config config);
+    UFFDMM_CXX_API explicit manager(manager_config config);
     /// Removes every region with removal::drop. To keep contents, remove regions first.
-    ~manager();
+    UFFDMM_CXX_API ~manager();
     manager(const manager&) = delete;
     manager& operator=(const manager&) = delete;
 
     /// Takes over a range. From here until removal, every access to an absent page is served by
     /// the library. Throws setup_error; nothing stays behind.
-    region& add_region(region_config config);
+    UFFDMM_CXX_API region& add_region(region_config config);
     /// `r` is gone afterwards, on success. On limit_too_small nothing changed and
     /// missing_bytes(r) tells how much memory is short.
-    result<void> remove_region(region& r, removal how);
+    UFFDMM_CXX_API result<void> remove_region(region& r, removal how);
     /// Bytes that removal::keep of `r` would need beyond the limit.
-    [[nodiscard]] byte_count missing_bytes(region& r);
+    [[nodiscard]] UFFDMM_CXX_API byte_count missing_bytes(region& r);
 
     /// Changes the limit. Raising is immediate; lowering waits until memory is below it, and fails
     /// with limit_too_small (limit unchanged) if metadata and pinned pages alone need more.
-    result<void> set_limit(byte_count limit);
-    [[nodiscard]] byte_count limit() const noexcept;
+    UFFDMM_CXX_API result<void> set_limit(byte_count limit);
+    [[nodiscard]] UFFDMM_CXX_API byte_count limit() const noexcept;
 
     /// Waits until no reclaim, load or store is under way; timed_out → busy.
-    result<void> wait_until_idle(std::chrono::milliseconds timeout);
+    UFFDMM_CXX_API result<void> wait_until_idle(std::chrono::milliseconds timeout);
 
-    [[nodiscard]] stats statistics() const;
+    [[nodiscard]] UFFDMM_CXX_API stats statistics() const;
 
   private:
     class impl;
@@ -97,9 +98,9 @@ class manager {
 };
 
 /// Library version as "0.1.0".
-[[nodiscard]] const char* version() noexcept;
+[[nodiscard]] UFFDMM_CXX_API const char* version() noexcept;
 
 /// Kernel features found, as one line of text for reports ("move copy wp ... ").
-[[nodiscard]] std::string kernel_features();
+[[nodiscard]] UFFDMM_CXX_API std::string kernel_features();
 
 } // namespace uffdmm

@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "uffdmm/engine/page_table.hpp"
+#include "uffdmm/export.hpp"
 #include "uffdmm/types.hpp"
 
 namespace uffdmm {
@@ -37,7 +38,7 @@ enum class install_cause : std::uint8_t {
     return clock - evicted_at;
 }
 
-class eviction_policy {
+class UFFDMM_CXX_API eviction_policy {
   public:
     eviction_policy() = default;
     eviction_policy(const eviction_policy&) = delete;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string_view>
 
+#include "uffdmm/export.hpp"
 #include "uffdmm/types.hpp"
 
 namespace uffdmm {
@@ -28,7 +29,7 @@ struct prefetch_window {
 /// Largest window any prefetcher may ask for.
 inline constexpr page_count max_prefetch_window = 64;
 
-class prefetcher {
+class UFFDMM_CXX_API prefetcher {
   public:
     prefetcher() = default;
     prefetcher(const prefetcher&) = delete;

@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "uffdmm/check.hpp"
+#include "uffdmm/export.hpp"
 
 namespace uffdmm {
 
@@ -34,7 +35,7 @@ enum class errc : int {
     system             ///< any other failing system call; os_errno tells
 };
 
-[[nodiscard]] const char* to_string(errc code) noexcept;
+[[nodiscard]] UFFDMM_CXX_API const char* to_string(errc code) noexcept;
 
 /// An operating error. `operation` is a string literal naming what failed ("UFFDIO_REGISTER").
 struct error {
@@ -45,7 +46,7 @@ struct error {
 
 /// Thrown by set-up only (constructors of manager, parsing of configuration). what() is a whole
 /// sentence that names the offending key or option and what is allowed.
-class setup_error : public std::runtime_error {
+class UFFDMM_CXX_API setup_error : public std::runtime_error {
   public:
     setup_error(errc code, const std::string& what, int os_errno = 0)
         : std::runtime_error(what), code_(code), os_errno_(os_errno) {}

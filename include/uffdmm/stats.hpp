@@ -9,12 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "uffdmm/export.hpp"
 #include "uffdmm/types.hpp"
 
 namespace uffdmm {
 
 /// Histogram of durations in ns: 8 buckets per power of two, so percentiles are within 12.5 %.
-struct histogram_snapshot {
+struct UFFDMM_CXX_API histogram_snapshot {
     static constexpr unsigned sub_bits = 3;
     static constexpr unsigned buckets = (64 - sub_bits) << sub_bits;
     std::array<std::uint64_t, buckets> counts{};
@@ -40,7 +41,7 @@ enum class resolution : std::uint8_t {
     poisoned     ///< lost contents
 };
 inline constexpr unsigned resolutions = 9;
-[[nodiscard]] const char* to_string(resolution kind) noexcept;
+[[nodiscard]] UFFDMM_CXX_API const char* to_string(resolution kind) noexcept;
 
 struct tier_stats {
     std::string name;

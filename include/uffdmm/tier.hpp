@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 
+#include "uffdmm/export.hpp"
 #include "uffdmm/result.hpp"
 #include "uffdmm/types.hpp"
 
@@ -53,7 +54,7 @@ struct load_request {
 
 /// Told when requests end: exactly once per request, on the shard thread, either inside store() /
 /// load() or inside poll(). The request may be reused from within the call.
-class tier_client {
+class UFFDMM_CXX_API tier_client {
   public:
     virtual void store_done(store_request& request) noexcept = 0;
     virtual void load_done(load_request& request) noexcept = 0;
@@ -90,7 +91,7 @@ struct cold_slot {
     std::uint64_t owner = 0;
 };
 
-class swap_tier {
+class UFFDMM_CXX_API swap_tier {
   public:
     swap_tier(const swap_tier&) = delete;
     swap_tier& operator=(const swap_tier&) = delete;

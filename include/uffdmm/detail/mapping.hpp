@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <utility>
 
+#include "uffdmm/export.hpp"
+
 namespace uffdmm {
 
-class mapping {
+class UFFDMM_CXX_API mapping {
   public:
     mapping() = default;
     /// Private anonymous memory, zeroed, MADV_DONTFORK and MADV_NOHUGEPAGE, no swap reserved.
