@@ -10,20 +10,27 @@
  *            then has a sentence that names what was wrong and what is allowed. Beyond what a call
  *            lists, every call may give -EINVAL (a NULL or impossible argument) and -ENOMEM.
  *            Output parameters are written on success only.
+ *
  * Structs.   Those that begin with struct_size are read and written up to that size. A program
  *            built against an older header misses the tail and gets the defaults; a newer program
- *            that uses an option this library does not know gets -E2BIG. Fill them by their
- *            _init function, with sizeof of the struct.
+ *            that uses an option this library does not know gets -E2BIG (UFFDMM_NOT_SUPPORTED), and
+ *            zeros in members of results that it does not know. Fill them by their _init function,
+ *            with sizeof of the struct; where there is none, set struct_size and zero the rest.
+ *
  * Units.     Sizes and offsets are bytes; durations carry their unit in the comment.
+ *
  * Text.      UTF-8 ending in NUL. Texts given as char** belong to the caller: uffdmm_free().
- * Callbacks. Each comes with user_data and an optional free_user_data, which is called exactly once,
- *            also if the call that took it failed, when user_data will not be used any more.
- *            Callbacks must not call back into the manager, unless they say otherwise, and must not
- *            throw or longjmp.
- * Threads.   "any": any thread, at any time. "not guest": any thread that does not hold a lock that
- *            a thread accessing guest memory could need; the call waits for the library's threads.
- *            Different handles never disturb each other. Ending a handle (destroy, remove, free)
- *            must not run at the same time as another call with it.
+ *
+ * Callbacks. Each comes with user_data and an optional free_user_data, which is called exactly
+ *            once, also if the call that took it failed, when user_data will not be used any more.
+ *            (A struct that cannot be read, its struct_size being impossible, takes nothing.)
+ *            Callbacks must not call back into the manager, unless they say otherwise, and must
+ *            not throw or longjmp.
+ *
+ * Threads.   "any": any thread, at any time. "not guest": any thread that does not hold a lock
+ *            that a thread accessing guest memory could need; the call waits for the library's
+ *            threads. Different handles never disturb each other. Ending a handle (destroy, remove,
+ *            free) must not run at the same time as another call with it.
  *
  * dlopen: every function has the symbol version UFFDMM_0.1.
  */
@@ -76,35 +83,35 @@ enum uffdmm_errc {
 
 /** Text of the calling thread's latest failure; "" if it had none. Valid until its next failure.
  *  Threads: any. Since 0.1. */
-UFFDMM_API const char *uffdmm_last_error(void) UFFDMM_NOEXCEPT;
+UFFDMM_API const char* uffdmm_last_error(void) UFFDMM_NOEXCEPT;
 
 /** enum uffdmm_errc of the same failure. Threads: any. Since 0.1. */
 UFFDMM_API int uffdmm_last_errc(void) UFFDMM_NOEXCEPT;
 
 /** "limit too small" for UFFDMM_LIMIT_TOO_SMALL; "unknown" for a value that is none.
  *  Threads: any. Since 0.1. */
-UFFDMM_API const char *uffdmm_errc_name(int errc) UFFDMM_NOEXCEPT;
+UFFDMM_API const char* uffdmm_errc_name(int errc) UFFDMM_NOEXCEPT;
 
 /** Version of the library as "0.1.0". Threads: any. Since 0.1. */
-UFFDMM_API const char *uffdmm_version(void) UFFDMM_NOEXCEPT;
+UFFDMM_API const char* uffdmm_version(void) UFFDMM_NOEXCEPT;
 
 /** One line of text with the userfaultfd features of this kernel, or why there are none.
  *  Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_kernel_features(char **text) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_kernel_features(char** text) UFFDMM_NOEXCEPT;
 
 /** Frees a text that the library gave. NULL is fine. Threads: any. Since 0.1. */
-UFFDMM_API void uffdmm_free(void *text) UFFDMM_NOEXCEPT;
+UFFDMM_API void uffdmm_free(void* text) UFFDMM_NOEXCEPT;
 
 /** "256M" → 268435456; K, M, G and T are powers of 1024. Errors: -EINVAL for anything else.
  *  Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_parse_size(const char *text, uint64_t *bytes) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_parse_size(const char* text, uint64_t* bytes) UFFDMM_NOEXCEPT;
 
 /* ---- events --------------------------------------------------------------------------------- */
 
 enum uffdmm_event_kind {
-    UFFDMM_EVENT_TIER_DEGRADED = 0,  /**< writes fail, or it is full: skipped for now */
+    UFFDMM_EVENT_TIER_DEGRADED = 0, /**< writes fail, or it is full: skipped for now */
     UFFDMM_EVENT_TIER_RECOVERED = 1,
-    UFFDMM_EVENT_PAGE_POISONED = 2,  /**< contents lost; the guest sees a machine check */
+    UFFDMM_EVENT_PAGE_POISONED = 2, /**< contents lost; the guest sees a machine check */
     UFFDMM_EVENT_OVER_LIMIT = 3
 };
 
@@ -113,18 +120,18 @@ struct uffdmm_event {
     size_t struct_size;
     int32_t kind;     /**< enum uffdmm_event_kind */
     int32_t cause;    /**< enum uffdmm_errc */
-    const char *tier; /**< name, for tier events, else ""; valid during the call */
+    const char* tier; /**< name, for tier events, else ""; valid during the call */
     uint64_t address; /**< of the guest page (host virtual), for PAGE_POISONED */
 };
 
 /** Called on a library thread. Must not block and must not call the manager. */
-typedef void uffdmm_event_fn(void *user_data, const struct uffdmm_event *event);
+typedef void uffdmm_event_fn(void* user_data, const struct uffdmm_event* event);
 
 struct uffdmm_event_handler {
     size_t struct_size;
-    uffdmm_event_fn *on_event;
-    void *user_data;
-    void (*free_user_data)(void *user_data); /**< or NULL */
+    uffdmm_event_fn* on_event;
+    void* user_data;
+    void (*free_user_data)(void* user_data); /**< or NULL */
 };
 
 /* ---- tiers written in C --------------------------------------------------------------------- */
@@ -187,61 +194,64 @@ struct uffdmm_cold_slot {
  * A swap tier. open makes an instance per shard; all other calls about an instance come from that
  * shard's thread, one at a time, until close. They must never touch guest memory and never block
  * for long: a guest fault may be waiting behind the call. A request is reported done exactly once,
- * inside the call that brought it or later inside poll.
+ * inside the call that brought it or later inside poll; the process stops where that is broken.
+ * Reporting may call the tier again (store, load, release, usage) before it returns, so do it last.
  */
 struct uffdmm_tier_ops {
     size_t struct_size;
     int32_t latency; /**< enum uffdmm_tier_latency */
     uint32_t flags;  /**< enum uffdmm_tier_flags */
 
-    /** Gives an instance in *tier. 0, or a negative errno: the region is then not added. */
-    int (*open)(void *user_data, const struct uffdmm_tier_context *context, void **tier);
-    /** Ends an instance. No request is pending. May be NULL. */
-    void (*close)(void *tier);
+    /** Gives an instance in *tier, which may be NULL. 0, or a negative errno value: adding the
+     *  region then fails with it. Called on the thread that adds the region. */
+    int (*open)(void* user_data, const struct uffdmm_tier_context* context, void** tier);
+    /** Ends an instance that open gave. No request is pending. Called on the thread that removes
+     *  the region. May be NULL. */
+    void (*close)(void* tier);
     /** Stores pages, sorted by owner where possible; uffdmm_store_done for each. */
-    void (*store)(void *tier, uffdmm_store_request *const *requests, size_t count,
-                  uffdmm_tier_client *client);
+    void (*store)(void* tier, uffdmm_store_request* const* requests, size_t count,
+                  uffdmm_tier_client* client);
     /** Loads pages; uffdmm_load_done for each. */
-    void (*load)(void *tier, uffdmm_load_request *const *requests, size_t count,
-                 uffdmm_tier_client *client);
+    void (*load)(void* tier, uffdmm_load_request* const* requests, size_t count,
+                 uffdmm_tier_client* client);
     /** Frees a slot. No request for it is pending. */
-    void (*release)(void *tier, uint64_t slot);
+    void (*release)(void* tier, uint64_t slot);
     /** Finishes what has come back. Called when event_fd is readable, and now and then. NULL if
      *  every request finishes inside its call. */
-    void (*poll)(void *tier, uffdmm_tier_client *client);
+    void (*poll)(void* tier, uffdmm_tier_client* client);
     /** Descriptor that is readable when poll has something to do, or -1. May be NULL. */
-    int (*event_fd)(void *tier);
+    int (*event_fd)(void* tier);
     /** Fills usage, whose struct_size is set. */
-    void (*usage)(void *tier, struct uffdmm_tier_usage *usage);
+    void (*usage)(void* tier, struct uffdmm_tier_usage* usage);
     /** Fills out with at most count slots stored longest ago, oldest first; gives how many. Needed
      *  for, and only for, UFFDMM_TIER_COLD_ORDER. */
-    size_t (*coldest)(void *tier, struct uffdmm_cold_slot *out, size_t count);
+    size_t (*coldest)(void* tier, struct uffdmm_cold_slot* out, size_t count);
 };
 
 /** The page to store: UFFDMM_PAGE_SIZE bytes, unchanged until done. Threads: any. Since 0.1. */
-UFFDMM_API const void *uffdmm_store_contents(const uffdmm_store_request *r) UFFDMM_NOEXCEPT;
+UFFDMM_API const void* uffdmm_store_contents(const uffdmm_store_request* r) UFFDMM_NOEXCEPT;
 /** Its page number: neighbours should get adjacent slots. Threads: any. Since 0.1. */
-UFFDMM_API uint64_t uffdmm_store_owner(const uffdmm_store_request *r) UFFDMM_NOEXCEPT;
+UFFDMM_API uint64_t uffdmm_store_owner(const uffdmm_store_request* r) UFFDMM_NOEXCEPT;
 /** A pointer of the tier's own that the request keeps until done; NULL at first.
  *  Threads: the tier's choice. Since 0.1. */
-UFFDMM_API void *uffdmm_store_data(const uffdmm_store_request *r) UFFDMM_NOEXCEPT;
-UFFDMM_API void uffdmm_store_set_data(uffdmm_store_request *r, void *data) UFFDMM_NOEXCEPT;
+UFFDMM_API void* uffdmm_store_data(const uffdmm_store_request* r) UFFDMM_NOEXCEPT;
+UFFDMM_API void uffdmm_store_set_data(uffdmm_store_request* r, void* data) UFFDMM_NOEXCEPT;
 /** Reports a store as done. status: enum uffdmm_tier_status; slot: at most UFFDMM_MAX_SLOT, ignored
  *  unless status is UFFDMM_TIER_OK. A wrong value stops the process. The request is gone.
  *  Threads: the shard's, inside a call of the tier. Since 0.1. */
-UFFDMM_API void uffdmm_store_done(uffdmm_tier_client *client, uffdmm_store_request *r, int status,
+UFFDMM_API void uffdmm_store_done(uffdmm_tier_client* client, uffdmm_store_request* r, int status,
                                   uint64_t slot) UFFDMM_NOEXCEPT;
 
 /** The slot to load. Threads: any. Since 0.1. */
-UFFDMM_API uint64_t uffdmm_load_slot(const uffdmm_load_request *r) UFFDMM_NOEXCEPT;
+UFFDMM_API uint64_t uffdmm_load_slot(const uffdmm_load_request* r) UFFDMM_NOEXCEPT;
 /** Where to: UFFDMM_PAGE_SIZE bytes. Threads: any. Since 0.1. */
-UFFDMM_API void *uffdmm_load_destination(const uffdmm_load_request *r) UFFDMM_NOEXCEPT;
+UFFDMM_API void* uffdmm_load_destination(const uffdmm_load_request* r) UFFDMM_NOEXCEPT;
 /** As uffdmm_store_data. Threads: the tier's choice. Since 0.1. */
-UFFDMM_API void *uffdmm_load_data(const uffdmm_load_request *r) UFFDMM_NOEXCEPT;
-UFFDMM_API void uffdmm_load_set_data(uffdmm_load_request *r, void *data) UFFDMM_NOEXCEPT;
+UFFDMM_API void* uffdmm_load_data(const uffdmm_load_request* r) UFFDMM_NOEXCEPT;
+UFFDMM_API void uffdmm_load_set_data(uffdmm_load_request* r, void* data) UFFDMM_NOEXCEPT;
 /** Reports a load as done: UFFDMM_TIER_OK, _FAILED or _CORRUPT, else the process stops. The request
  *  is gone. Threads: the shard's, inside a call of the tier. Since 0.1. */
-UFFDMM_API void uffdmm_load_done(uffdmm_tier_client *client, uffdmm_load_request *r,
+UFFDMM_API void uffdmm_load_done(uffdmm_tier_client* client, uffdmm_load_request* r,
                                  int status) UFFDMM_NOEXCEPT;
 
 /* ---- managers ------------------------------------------------------------------------------- */
@@ -257,31 +267,31 @@ enum uffdmm_when_full {
 /** One tier. Options of other kinds are ignored. */
 struct uffdmm_tier_options {
     size_t struct_size;
-    const char *name;        /**< unlike the other tiers'; NULL: "ram", "file" or "custom" */
+    const char* name;        /**< unlike the other tiers'; NULL: "ram", "file" or "custom" */
     uint64_t size;           /**< ram: most memory, 0: half of the limit. file: capacity, 0: all of
                                   a block device */
     int32_t kind;            /**< enum uffdmm_tier_kind */
     int32_t compression;     /**< ram: enum uffdmm_codec */
     int32_t level;           /**< ram: zstd level, 1..19 */
     uint32_t reject_percent; /**< ram: a page compressing to more than this share is passed on */
-    const char *path;        /**< file: a directory, a file, or a block device (overwritten) */
+    const char* path;        /**< file: a directory, a file, or a block device (overwritten) */
     uint32_t keep;           /**< file: 1 leaves a named file behind, 0 */
     uint32_t preallocate;    /**< file: 1 reserves the blocks at start, 0 */
     uint32_t discard;        /**< file: 1 punches or trims freed slots, 0 */
     uint32_t queue_depth;    /**< file: I/Os in flight per shard, 1..1024 */
-    const struct uffdmm_tier_ops *ops; /**< custom; copied */
-    void *user_data;                   /**< custom: for ops->open */
-    void (*free_user_data)(void *user_data); /**< custom: or NULL */
+    const struct uffdmm_tier_ops* ops;       /**< custom; copied */
+    void* user_data;                         /**< custom: for ops->open */
+    void (*free_user_data)(void* user_data); /**< or NULL; called for every kind */
 };
 
 /** Defaults and what is allowed: see uffdmm/config.hpp, whose names these are. */
 struct uffdmm_manager_options {
     size_t struct_size;
     uint64_t limit; /**< host memory for everything: required, at least 4 MiB */
-    const struct uffdmm_tier_options *tiers; /**< tier_count of them, all of one struct_size, tried
+    const struct uffdmm_tier_options* tiers; /**< tier_count of them, all of one struct_size, tried
                                                   in this order; none: one of kind ram */
     size_t tier_count;
-    const struct uffdmm_event_handler *on_event; /**< copied; or NULL */
+    const struct uffdmm_event_handler* on_event; /**< copied; or NULL */
     uint32_t workers;                            /**< threads for compression, 1..64 */
     uint32_t staged_percent;          /**< share of the limit kept as staged pages, 1..50 */
     uint32_t low_watermark_permille;  /**< free share at which reclaim starts */
@@ -293,44 +303,44 @@ struct uffdmm_manager_options {
 };
 
 /** Fills *options with the defaults; struct_size: sizeof *options. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_manager_options_init(struct uffdmm_manager_options *options,
+UFFDMM_API int uffdmm_manager_options_init(struct uffdmm_manager_options* options,
                                            size_t struct_size) UFFDMM_NOEXCEPT;
 /** The same for a tier of `kind`. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_tier_options_init(struct uffdmm_tier_options *options, size_t struct_size,
+UFFDMM_API int uffdmm_tier_options_init(struct uffdmm_tier_options* options, size_t struct_size,
                                         int kind) UFFDMM_NOEXCEPT;
 
 /** Makes a manager without regions. On failure nothing stays behind.
  *  Errors: -EINVAL naming the option, -E2BIG. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_manager_create(const struct uffdmm_manager_options *options,
-                                     uffdmm_manager **manager) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_create(const struct uffdmm_manager_options* options,
+                                     uffdmm_manager** manager) UFFDMM_NOEXCEPT;
 
 /** Makes a manager and its regions from JSON text; `source` names the text in messages and may be
  *  NULL, as may on_event. On failure nothing stays behind.
  *  Errors: -EINVAL naming the key, and those of uffdmm_manager_add_region.
  *  Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_manager_create_from_json(const char *json, const char *source,
-                                               const struct uffdmm_event_handler *on_event,
-                                               uffdmm_manager **manager) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_create_from_json(const char* json, const char* source,
+                                               const struct uffdmm_event_handler* on_event,
+                                               uffdmm_manager** manager) UFFDMM_NOEXCEPT;
 
 /** The same from a file. Errors: also those of open(2) and read(2). Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_manager_create_from_file(const char *path,
-                                               const struct uffdmm_event_handler *on_event,
-                                               uffdmm_manager **manager) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_create_from_file(const char* path,
+                                               const struct uffdmm_event_handler* on_event,
+                                               uffdmm_manager** manager) UFFDMM_NOEXCEPT;
 
 /** Ends a manager and its regions; what they hold in tiers is dropped. To keep contents remove the
  *  regions first. NULL is fine. Threads: not guest. Since 0.1. */
-UFFDMM_API void uffdmm_manager_destroy(uffdmm_manager *manager) UFFDMM_NOEXCEPT;
+UFFDMM_API void uffdmm_manager_destroy(uffdmm_manager* manager) UFFDMM_NOEXCEPT;
 
 /** Changes the limit, in bytes. Raising is immediate; lowering waits until memory is below it.
  *  Errors: -EDQUOT, the limit unchanged, if metadata and pinned pages alone need more.
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_manager_set_limit(uffdmm_manager *manager, uint64_t limit) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_set_limit(uffdmm_manager* manager, uint64_t limit) UFFDMM_NOEXCEPT;
 /** The limit at present; 0 for NULL. Threads: any. Since 0.1. */
-UFFDMM_API uint64_t uffdmm_manager_limit(const uffdmm_manager *manager) UFFDMM_NOEXCEPT;
+UFFDMM_API uint64_t uffdmm_manager_limit(const uffdmm_manager* manager) UFFDMM_NOEXCEPT;
 
 /** Waits until no reclaim, load or store is under way. Errors: -EBUSY after `timeout` milliseconds.
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_manager_wait_idle(uffdmm_manager *manager, uint64_t timeout) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_wait_idle(uffdmm_manager* manager, uint64_t timeout) UFFDMM_NOEXCEPT;
 
 /* ---- regions -------------------------------------------------------------------------------- */
 
@@ -343,12 +353,12 @@ enum uffdmm_backing {
 struct uffdmm_region_options {
     size_t struct_size;
     uint64_t size;    /**< bytes, a multiple of 4096: required */
-    const char *name; /**< for messages; NULL: "ram" */
-    void *address;    /**< the embedder's mapping, page-aligned; no other thread of the process may
+    const char* name; /**< for messages; NULL: "ram" */
+    void* address;    /**< the embedder's mapping, page-aligned; no other thread of the process may
                            touch it until the region is added. NULL: allocate */
     uint64_t fd_offset;       /**< of the mapping in fd */
-    const char *policy;       /**< "fifo", "second_chance", "s3fifo"; NULL: the default */
-    const char *prefetch;     /**< "off", "sequential", "stride", "adaptive"; NULL: the default */
+    const char* policy;       /**< "fifo", "second_chance", "s3fifo"; NULL: the default */
+    const char* prefetch;     /**< "off", "sequential", "stride", "adaptive"; NULL: the default */
     int32_t fd;               /**< shared memory with address: its memfd; else -1 */
     int32_t kind;             /**< enum uffdmm_backing */
     uint32_t shards;          /**< threads serving the region, 1..64 */
@@ -358,7 +368,7 @@ struct uffdmm_region_options {
 };
 
 /** Fills *options with the defaults; struct_size: sizeof *options. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_region_options_init(struct uffdmm_region_options *options,
+UFFDMM_API int uffdmm_region_options_init(struct uffdmm_region_options* options,
                                           size_t struct_size) UFFDMM_NOEXCEPT;
 
 /** Takes over a range: from here until removal every access to an absent page is served by the
@@ -366,9 +376,9 @@ UFFDMM_API int uffdmm_region_options_init(struct uffdmm_region_options *options,
  *  Errors: -EINVAL, -E2BIG, -EPERM (userfaultfd refused), -EBUSY (another userfaultfd has the
  *  range), -EOPNOTSUPP (unsuitable memory, old kernel), -EDQUOT (metadata does not fit the limit).
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_manager_add_region(uffdmm_manager *manager,
-                                         const struct uffdmm_region_options *options,
-                                         uffdmm_region **region) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_add_region(uffdmm_manager* manager,
+                                         const struct uffdmm_region_options* options,
+                                         uffdmm_region** region) UFFDMM_NOEXCEPT;
 
 /** What becomes of the contents of a removed region. */
 enum uffdmm_removal {
@@ -381,52 +391,52 @@ enum uffdmm_removal {
  *  Errors: -EDQUOT: UFFDMM_KEEP would exceed the limit, nothing changed,
  *  uffdmm_region_missing_bytes tells by how much. -EBADFD: removed before.
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_remove(uffdmm_region *region, int removal) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_region_remove(uffdmm_region* region, int removal) UFFDMM_NOEXCEPT;
 
 /** Bytes that UFFDMM_KEEP would need beyond the limit. Errors: -EBADFD.
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_missing_bytes(uffdmm_region *region, uint64_t *bytes) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_region_missing_bytes(uffdmm_region* region, uint64_t* bytes) UFFDMM_NOEXCEPT;
 
 /** Regions of the manager that are not removed, and one of them, in the order they were added.
  *  Errors: -ENOENT beyond the last. Threads: any. Since 0.1. */
-UFFDMM_API size_t uffdmm_manager_region_count(const uffdmm_manager *manager) UFFDMM_NOEXCEPT;
-UFFDMM_API int uffdmm_manager_region(const uffdmm_manager *manager, size_t index,
-                                     uffdmm_region **region) UFFDMM_NOEXCEPT;
+UFFDMM_API size_t uffdmm_manager_region_count(const uffdmm_manager* manager) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_region(uffdmm_manager* manager, size_t index,
+                                     uffdmm_region** region) UFFDMM_NOEXCEPT;
 
 /** First byte (host virtual), bytes, and name, valid as long as the region; NULL, 0 and NULL for a
  *  removed region. Threads: any. Since 0.1. */
-UFFDMM_API void *uffdmm_region_data(const uffdmm_region *region) UFFDMM_NOEXCEPT;
-UFFDMM_API uint64_t uffdmm_region_size(const uffdmm_region *region) UFFDMM_NOEXCEPT;
-UFFDMM_API const char *uffdmm_region_name(const uffdmm_region *region) UFFDMM_NOEXCEPT;
+UFFDMM_API void* uffdmm_region_data(const uffdmm_region* region) UFFDMM_NOEXCEPT;
+UFFDMM_API uint64_t uffdmm_region_size(const uffdmm_region* region) UFFDMM_NOEXCEPT;
+UFFDMM_API const char* uffdmm_region_name(const uffdmm_region* region) UFFDMM_NOEXCEPT;
 
 /* The rest takes offset and length in bytes, multiples of 4096, inside the region, else -EINVAL.
  * -EBADFD if the region was removed. */
 
 /** The contents are dead (balloon, free page reporting): reads give zeros from now on, memory and
  *  slots are freed. Pinned pages stay pinned, as zeros. Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_discard(uffdmm_region *region, uint64_t offset,
+UFFDMM_API int uffdmm_region_discard(uffdmm_region* region, uint64_t offset,
                                      uint64_t length) UFFDMM_NOEXCEPT;
 
 /** Brings the range in and keeps it resident until as many unpins: needed where a device or the
  *  kernel writes without faulting. Errors: -EDQUOT (more than the limit can hold), -EHWPOISON
  *  (contents lost); nothing stays pinned then. Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_pin(uffdmm_region *region, uint64_t offset,
+UFFDMM_API int uffdmm_region_pin(uffdmm_region* region, uint64_t offset,
                                  uint64_t length) UFFDMM_NOEXCEPT;
 /** Undoes one pin of the range. Errors: -EBADFD if a page is not pinned.
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_unpin(uffdmm_region *region, uint64_t offset,
+UFFDMM_API int uffdmm_region_unpin(uffdmm_region* region, uint64_t offset,
                                    uint64_t length) UFFDMM_NOEXCEPT;
 
 /** Starts bringing swapped pages in, as far as free memory goes. A hint; does not wait for them.
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_prefetch(uffdmm_region *region, uint64_t offset,
+UFFDMM_API int uffdmm_region_prefetch(uffdmm_region* region, uint64_t offset,
                                       uint64_t length) UFFDMM_NOEXCEPT;
 
 /** Takes the range out of memory down to a tier, and waits for it. *evicted (unless NULL) gets the
  *  number of bytes that left memory; pinned and busy pages stay.
  *  Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_evict(uffdmm_region *region, uint64_t offset, uint64_t length,
-                                   uint64_t *evicted) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_region_evict(uffdmm_region* region, uint64_t offset, uint64_t length,
+                                   uint64_t* evicted) UFFDMM_NOEXCEPT;
 
 enum uffdmm_residency {
     UFFDMM_UNTOUCHED = 0,
@@ -446,24 +456,24 @@ struct uffdmm_run {
 };
 
 /** Gets a run; 0 to go on, anything else ends the query. May call the manager. */
-typedef int uffdmm_run_fn(void *user_data, const struct uffdmm_run *run);
+typedef int uffdmm_run_fn(void* user_data, const struct uffdmm_run* run);
 
 /** Calls each_run, on this thread, for the runs that cover the range, in order. Touches no guest
  *  memory. Pages change while the caller looks, unless pinned or the guest is stopped. Gives what
  *  each_run gave, if it ended the query. Threads: not guest. Since 0.1. */
-UFFDMM_API int uffdmm_region_query(uffdmm_region *region, uint64_t offset, uint64_t length,
-                                   uffdmm_run_fn *each_run, void *user_data) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_region_query(uffdmm_region* region, uint64_t offset, uint64_t length,
+                                   uffdmm_run_fn* each_run, void* user_data) UFFDMM_NOEXCEPT;
 
 /** "untouched", "resident", ...; "unknown" for a value that is none. Threads: any. Since 0.1. */
-UFFDMM_API const char *uffdmm_residency_name(int residency) UFFDMM_NOEXCEPT;
+UFFDMM_API const char* uffdmm_residency_name(int residency) UFFDMM_NOEXCEPT;
 
 /* ---- statistics ----------------------------------------------------------------------------- */
 
 /** How a fault was resolved. */
 enum uffdmm_resolution {
-    UFFDMM_ANY_RESOLUTION = -1,      /**< all kinds together */
-    UFFDMM_RESOLUTION_ZERO = 0,      /**< untouched page */
-    UFFDMM_RESOLUTION_STAGED = 1,    /**< taken back from the staged list */
+    UFFDMM_ANY_RESOLUTION = -1,   /**< all kinds together */
+    UFFDMM_RESOLUTION_ZERO = 0,   /**< untouched page */
+    UFFDMM_RESOLUTION_STAGED = 1, /**< taken back from the staged list */
     UFFDMM_RESOLUTION_SAME_FILLED = 2,
     UFFDMM_RESOLUTION_MEMORY_TIER = 3, /**< loaded by a synchronous tier */
     UFFDMM_RESOLUTION_SLOW_TIER = 4,   /**< loaded by an asynchronous tier */
@@ -518,7 +528,7 @@ struct uffdmm_stats {
 
 struct uffdmm_tier_stats {
     size_t struct_size;
-    const char *name; /**< valid as long as the snapshot */
+    const char* name; /**< valid as long as the snapshot */
     uint64_t pages;
     uint64_t stored_bytes;
     uint64_t occupied_bytes;
@@ -536,29 +546,29 @@ struct uffdmm_tier_stats {
 
 /** Fills *stats, whose struct_size is set by the caller. Disturbs no fault.
  *  Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_manager_stats(const uffdmm_manager *manager,
-                                    struct uffdmm_stats *stats) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_stats(const uffdmm_manager* manager,
+                                    struct uffdmm_stats* stats) UFFDMM_NOEXCEPT;
 
 /** Statistics of now, with tiers and latencies; end it with uffdmm_snapshot_free. It outlives the
  *  manager. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_manager_snapshot(const uffdmm_manager *manager,
-                                       uffdmm_snapshot **snapshot) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_manager_snapshot(const uffdmm_manager* manager,
+                                       uffdmm_snapshot** snapshot) UFFDMM_NOEXCEPT;
 /** Ends a snapshot. NULL is fine. Threads: any. Since 0.1. */
-UFFDMM_API void uffdmm_snapshot_free(uffdmm_snapshot *snapshot) UFFDMM_NOEXCEPT;
+UFFDMM_API void uffdmm_snapshot_free(uffdmm_snapshot* snapshot) UFFDMM_NOEXCEPT;
 
 /** As uffdmm_manager_stats. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_snapshot_stats(const uffdmm_snapshot *snapshot,
-                                     struct uffdmm_stats *stats) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_snapshot_stats(const uffdmm_snapshot* snapshot,
+                                     struct uffdmm_stats* stats) UFFDMM_NOEXCEPT;
 /** Fills *stats, whose struct_size is set by the caller, for the tier of that place in the chain.
  *  Errors: -ENOENT beyond the last. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_snapshot_tier(const uffdmm_snapshot *snapshot, size_t index,
-                                    struct uffdmm_tier_stats *stats) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_snapshot_tier(const uffdmm_snapshot* snapshot, size_t index,
+                                    struct uffdmm_tier_stats* stats) UFFDMM_NOEXCEPT;
 
 /** Latency in ns, from reading the fault to resolving it, that the share `quantile` (0 < quantile
  *  <= 1) of the faults of that enum uffdmm_resolution stay below; within 12.5 %, 0 if there were
  *  none. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_snapshot_latency(const uffdmm_snapshot *snapshot, int resolution,
-                                       double quantile, uint64_t *ns) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_snapshot_latency(const uffdmm_snapshot* snapshot, int resolution,
+                                       double quantile, uint64_t* ns) UFFDMM_NOEXCEPT;
 
 /** Buckets of a latency histogram. */
 #define UFFDMM_HISTOGRAM_BUCKETS 488
@@ -566,18 +576,18 @@ UFFDMM_API int uffdmm_snapshot_latency(const uffdmm_snapshot *snapshot, int reso
 /** The whole histogram of these faults: counts gets the first `buckets` counts (zeros beyond
  *  UFFDMM_HISTOGRAM_BUCKETS), *sum_ns (unless NULL) the sum of all latencies.
  *  Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_snapshot_histogram(const uffdmm_snapshot *snapshot, int resolution,
-                                         uint64_t *counts, size_t buckets,
-                                         uint64_t *sum_ns) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_snapshot_histogram(const uffdmm_snapshot* snapshot, int resolution,
+                                         uint64_t* counts, size_t buckets,
+                                         uint64_t* sum_ns) UFFDMM_NOEXCEPT;
 /** Largest latency in ns that a bucket counts; UINT64_MAX for the last one and beyond.
  *  Threads: any. Since 0.1. */
 UFFDMM_API uint64_t uffdmm_histogram_upper_edge(size_t bucket) UFFDMM_NOEXCEPT;
 
 /** Everything as one JSON object. Threads: any. Since 0.1. */
-UFFDMM_API int uffdmm_snapshot_json(const uffdmm_snapshot *snapshot, char **text) UFFDMM_NOEXCEPT;
+UFFDMM_API int uffdmm_snapshot_json(const uffdmm_snapshot* snapshot, char** text) UFFDMM_NOEXCEPT;
 
 /** "zero", "staged", ...; "unknown" for a value that is none. Threads: any. Since 0.1. */
-UFFDMM_API const char *uffdmm_resolution_name(int resolution) UFFDMM_NOEXCEPT;
+UFFDMM_API const char* uffdmm_resolution_name(int resolution) UFFDMM_NOEXCEPT;
 
 #ifdef __cplusplus
 }
