@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <pthread.h>
@@ -21,6 +20,7 @@
 #include <boost/asio/post.hpp>
 
 #include "uffdmm/check.hpp"
+#include "uffdmm/detail/mutex.hpp"
 #include "uffdmm/result.hpp"
 
 namespace uffdmm {
@@ -102,7 +102,7 @@ class worker_pool::state {
     void submit(std::span<job* const> jobs) noexcept {
         std::uint64_t woken = 0;
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             for (job* j : jobs)
                 push(*j);
             for (std::size_t n = 0; n < jobs.size() && at_rest_ != 0; ++n) {
@@ -142,7 +142,7 @@ class worker_pool::state {
 
     /// The oldest job; nullptr if there is none, and then the turn is over.
     [[nodiscard]] job* pop_or_rest(unsigned turn) noexcept {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         job* j = oldest_;
         if (j == nullptr)
             at_rest_ |= std::uint64_t{1} << turn;
@@ -150,7 +150,7 @@ class worker_pool::state {
             oldest_ = next_of(*j);
         return j;
     }
-    void push(job& j) noexcept {
+    void push(job& j) noexcept UFFDMM_REQUIRES(mutex_) {
         next_of(j) = nullptr;
         if (oldest_ == nullptr)
             oldest_ = &j;
@@ -169,10 +169,10 @@ class worker_pool::state {
     asio::io_context context_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     std::array<handler_place, most_workers> places_;
-    std::mutex mutex_;
-    std::uint64_t at_rest_; ///< a bit per turn that is not posted; under mutex_
-    job* oldest_ = nullptr; ///< under mutex_
-    job* newest_ = nullptr; ///< under mutex_; meaningless while oldest_ is nullptr
+    mutex mutex_;
+    std::uint64_t at_rest_ UFFDMM_GUARDED_BY(mutex_); ///< a bit per turn that is not posted
+    job* oldest_ UFFDMM_GUARDED_BY(mutex_) = nullptr;
+    job* newest_ UFFDMM_GUARDED_BY(mutex_) = nullptr; ///< meaningless while oldest_ is nullptr
     std::vector<std::thread> threads_;
 };
 
