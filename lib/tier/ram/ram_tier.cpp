@@ -16,8 +16,8 @@ namespace {
 /// With fewer jobs under way a short one is started at once; with more, pages wait until they fill
 /// one or a job comes back.
 constexpr std::size_t jobs_that_may_be_short = 2;
-/// As many pages as a shard has on their way at once.
-constexpr std::size_t most_jobs = 512 / compress_job::most_pages;
+/// Enough to keep the workers busy; each costs memory (70 KiB, with zstd 140 KiB and more).
+constexpr std::size_t most_jobs = 16;
 /// Jobs may take this share of the size.
 constexpr byte_count jobs_one_in = 64;
 /// Pages that are stored anew while their old slots are still there.

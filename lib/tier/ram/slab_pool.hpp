@@ -146,7 +146,7 @@ class slab_pool {
     void retire(std::uint32_t s) noexcept;
 
     enum class drained : std::uint8_t { impossible, partly, wholly };
-    drained drain(std::uint8_t class_number, std::uint32_t most_objects,
+    drained drain(std::uint8_t class_number, std::uint32_t& moves,
                   move_listener& listener) noexcept;
     [[nodiscard]] bool start_draining(class_state& c) noexcept;
     [[nodiscard]] bool move_out(object_place from, move_listener& listener) noexcept;
@@ -167,6 +167,7 @@ class slab_pool {
     std::uint32_t keep_empty_; ///< slabs kept by a trim, for what is stored next
     page_count resident_pages_ = 0;
     std::uint64_t fragmented_ = 0; ///< a bit per class that tidy() should work on
+    std::uint32_t freed_ = 0;      ///< objects, since the last tidy()
     std::uint64_t moved_objects_ = 0;
     std::array<class_state, size_classes::most> classes_;
 };
