@@ -70,8 +70,11 @@ struct event {
 };
 using event_handler = std::function<void(const event&)>;
 
+/// Smallest limit.
+inline constexpr byte_count least_limit = byte_count{4} << 20;
+
 struct manager_config {
-    byte_count limit = 0;             ///< host memory for everything: required, at least 4 MiB
+    byte_count limit = 0;             ///< host memory for everything: required, at least least_limit
     std::vector<tier_config> tiers;   ///< empty = one ram_tier_config
     unsigned workers = 1;             ///< threads for compression (1..64)
     unsigned staged_percent = 12;     ///< share of the limit kept as staged pages (1..50)

@@ -29,8 +29,8 @@ struct residency_run {
 
 /// What becomes of the contents when a region is removed.
 enum class removal : std::uint8_t {
-    keep, ///< swap everything in and leave plain memory; refused (limit_too_small) if that would
-          ///< exceed the limit
+    keep, ///< swap everything in and leave plain memory, which is the caller's from then on, memory
+          ///< allocated here too; refused (limit_too_small) if that would exceed the limit
     keep_over_limit, ///< the same, whatever memory it takes
     drop             ///< contents are no longer wanted
 };
@@ -62,6 +62,9 @@ class UFFDMM_CXX_API region {
     /// Takes the range out of memory down to a tier; waits for it. Gives the number of bytes that
     /// left memory (pinned and busy pages stay).
     virtual result<byte_count> evict(byte_count offset, byte_count length) = 0;
+
+  protected:
+    region() = default;
 };
 
 class manager {

@@ -24,7 +24,7 @@ template <>
 struct keys<manager_config> {
     using self = manager_config;
     static constexpr std::tuple all{
-        size_key<self>{"limit", &self::limit, {.low = 4 * mebibyte}, true},
+        size_key<self>{"limit", &self::limit, {.low = least_limit}, true},
         number_key<self, unsigned>{"workers", &self::workers, 1, 64},
         number_key<self, unsigned>{"staged_percent", &self::staged_percent, 1, 50},
         number_key<self, unsigned>{"low_watermark_permille", &self::low_watermark_permille, 1, 249},

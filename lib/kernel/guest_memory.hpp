@@ -38,7 +38,7 @@ class guest_memory {
     explicit guest_memory(const region_config& config);
     guest_memory(const guest_memory&) = delete;
     guest_memory& operator=(const guest_memory&) = delete;
-    /// Unmaps what was allocated here. Adopted memory is inherited by fork again if it was before.
+    /// Unmaps what was allocated here, unless released. Adopted memory is inherited by fork again if it was before.
     ~guest_memory();
 
     [[nodiscard]] std::byte* data() const noexcept { return data_; }
@@ -54,6 +54,12 @@ class guest_memory {
     /// shards have registered the range: from then on no page appears unseen.
     [[nodiscard]] std::vector<memory_extent> contents() const;
 
+    /// Memory allocated here stays mapped for good; it belongs to the caller now.
+    void release() noexcept {
+        inherited_ |= owned_.data() != nullptr;
+        (void)owned_.release();
+    }
+
   private:
     void allocate(const region_config& config);
     void adopt(const region_config& config);
@@ -65,7 +71,7 @@ class guest_memory {
     std::byte* data_ = nullptr;
     byte_count size_ = 0;
     byte_count fd_offset_ = 0;
-    bool inherited_ = false; ///< adopted memory that a fork inherited
+    bool inherited_ = false; ///< memory that stays, and that a fork is to inherit
 };
 
 /// Why a file can not back a region, or "" if it can. `magic`: f_type of fstatfs; `link`: what

@@ -144,10 +144,8 @@ class shard_world final : private waker, private squeeze_listener, private shard
     }
 
     result<void> run_command(command::kind what, page_run run, command* keep = nullptr) {
-        std::atomic<bool> abandoned{false};
         command local(what, run, engine->commands());
         command& c = keep != nullptr ? *keep : local;
-        c.abandoned = &abandoned;
         mail_.post(c);
         for (unsigned i = 0; engine_has(c); ++i) {
             UFFDMM_CHECK(i < patience, "every command ends");

@@ -69,7 +69,7 @@ struct command final : message {
     result<void> outcome;
     std::array<run_of_state, 256> answer;
     std::size_t answers = 0;
-    std::atomic<bool>* abandoned = nullptr; ///< idle: the caller stopped waiting
+    std::uint64_t deadline_ns = UINT64_MAX; ///< idle: when to give up, monotonic clock
     command* next = nullptr;
 
   private:

@@ -324,12 +324,11 @@ class command_runner {
         return !faults_.has_waiting() && reads_.in_flight() == 0 && writes_.in_flight() == 0;
     }
     outcome wait_idle(command& c) {
-        const bool gave_up = c.abandoned->load(std::memory_order_acquire);
         const bool resting = !reclaim_.active() || stuck_;
-        if (gave_up)
-            return failed(errc::busy, "wait_until_idle: timed out");
         if (quiet() && resting && core_.frames.dead() == 0)
             return {};
+        if (core_.os.now_ns() >= c.deadline_ns)
+            return failed(errc::busy, "wait_until_idle: timed out");
         return unfinished();
     }
     outcome settle(command& c) {

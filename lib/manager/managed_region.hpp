@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// A region on its shards: splits ranges of bytes into commands for the shards that own them.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel/guest_memory.hpp"
+#include "manager/shard_thread.hpp"
+#include "uffdmm/manager.hpp"
+
+namespace uffdmm {
+
+class managed_region final : public region {
+  public:
+    /// Takes the range over and starts its threads. Shards are numbered from `first_shard`. Throws
+    /// setup_error; nothing stays behind.
+    managed_region(const region_config& config, const shard_services& shared, unsigned first_shard);
+    ~managed_region() override;
+
+    [[nodiscard]] const std::string& name() const noexcept override { return name_; }
+    [[nodiscard]] std::byte* data() const noexcept override { return memory_.data(); }
+    [[nodiscard]] byte_count size() const noexcept override { return memory_.size(); }
+
+    result<void> discard(byte_count offset, byte_count length) override;
+    result<void> pin(byte_count offset, byte_count length) override;
+    result<void> unpin(byte_count offset, byte_count length) override;
+    result<std::vector<residency_run>> query(byte_count offset, byte_count length) override;
+    result<void> prefetch(byte_count offset, byte_count length) override;
+    result<byte_count> evict(byte_count offset, byte_count length) override;
+
+    /// Brings everything in, whatever the limit says, and keeps it there.
+    result<void> bring_in();
+    /// After bring_in(): ends fault handling and leaves plain memory behind. The region is good for
+    /// nothing but destruction afterwards.
+    void leave_memory() noexcept;
+    /// Bytes that are in no memory now.
+    [[nodiscard]] result<byte_count> swapped_bytes();
+
+    /// The same command on every shard, all of each; the first failure.
+    result<void> run_on_all(command::kind what);
+    result<void> wait_until_idle(std::chrono::steady_clock::time_point deadline);
+
+    [[nodiscard]] const std::vector<std::unique_ptr<shard_thread>>& shards() const noexcept {
+        return shards_;
+    }
+
+    /// Pages of each shard when a region of `size` bytes is split.
+    [[nodiscard]] static std::vector<page_count> split(byte_count size, unsigned shards);
+
+  private:
+    /// A range inside one shard.
+    struct part {
+        shard_thread* owner = nullptr;
+        page_index base; ///< of the shard, in the region
+        page_run run;    ///< in the shard
+    };
+    [[nodiscard]] result<std::vector<part>> parts_of(byte_count offset, byte_count length);
+    result<void> run(const std::vector<part>& parts, command::kind what);
+    result<void> run_or_undo(byte_count offset, byte_count length, command::kind what,
+                             command::kind undo);
+    void adopt_contents();
+    result<void> discard_by_madvise(byte_count offset, byte_count length,
+                                    const std::vector<part>& parts);
+
+    std::string name_;
+    guest_memory memory_;
+    std::vector<std::unique_ptr<shard_thread>> shards_; ///< in order of their slices
+};
+
+} // namespace uffdmm

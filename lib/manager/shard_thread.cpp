@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "manager/shard_thread.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <string>
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "registry/registry.hpp"
+
+namespace uffdmm {
+namespace {
+
+/// Address space for staged pages. A window of 64 pages takes a whole cluster even if only one of
+/// its pages leaves, so there are as many frames as pages; small shards get room to work in.
+page_count frames_for(page_count pages) {
+    constexpr page_count fewest = 64 * cluster_pages;
+    const page_count rounded = (pages + cluster_pages - 1) / cluster_pages * cluster_pages;
+    return std::max(rounded, fewest);
+}
+
+linux_kernel_options kernel_options(const region_config& config) {
+    linux_kernel_options options;
+    options.remove_events = config.remove_events && config.kind == backing::private_anonymous;
+    return options;
+}
+
+policy_factory policy_of(const region_config& config) {
+    return config.make_policy ? config.make_policy : find_policy(config.policy);
+}
+prefetcher_factory prefetcher_of(const region_config& config) {
+    return config.make_prefetcher ? config.make_prefetcher
+                                  : find_prefetcher(config.prefetch, config.prefetch_window);
+}
+
+/// Signals are the embedder's: its handlers may touch guest memory, which would wait for us.
+class signals_blocked {
+  public:
+    signals_blocked() {
+        sigset_t all;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    signals_blocked(const signals_blocked&) = delete;
+    signals_blocked& operator=(const signals_blocked&) = delete;
+    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_{};
+};
+
+} // namespace
+
+shard_thread::shard_thread(const guest_slice& slice, const region_config& config,
+                           const shard_services& shared, unsigned number)
+    : waiter_(shared.spin), mail_(waiter_), os_(slice, frames_for(slice.pages), kernel_options(config)),
+      engine_(os_, {shared.tuning, shared.money, *this, mail_, policy_of(config),
+                    prefetcher_of(config), make_tiers(shared, number), shared.observer}),
+      number_(number) {
+    waiter_.watch(os_.events_fd());
+    for (tier_number tier = 1; tier <= engine_.tiers().last(); ++tier)
+        waiter_.watch(engine_.tiers().at(tier).event_fd());
+}
+
+shard_thread::~shard_thread() {
+    if (!thread_.joinable())
+        return;
+    (void)run(command::kind::stop, {});
+    thread_.join();
+}
+
+std::vector<std::unique_ptr<swap_tier>> shard_thread::make_tiers(const shard_services& shared,
+                                                                 unsigned number) {
+    const tier_context context{shared.workers, mail_, os_.pages(), number};
+    std::vector<std::unique_ptr<swap_tier>> tiers;
+    for (const tier_factory& make : shared.tiers)
+        tiers.push_back(make(context));
+    return tiers;
+}
+
+void shard_thread::start() {
+    const signals_blocked none;
+    thread_ = std::thread([this] { loop(); });
+    ::pthread_setname_np(thread_.native_handle(), ("uffdmm-" + std::to_string(number_)).c_str());
+}
+
+void shard_thread::loop() noexcept {
+    try {
+        while (!engine_.stopped()) {
+            const wait_hint hint = engine_.step();
+            // The thread whose event is unread, or whose madvise is not finished, needs the CPU.
+            if (engine_.parked())
+                ::sched_yield();
+            waiter_.wait(hint, mail_);
+        }
+    } catch (const std::exception& e) {
+        fatal(__FILE__, __LINE__, e.what());
+    }
+}
+
+result<void> shard_thread::run(command::kind what, page_run run) {
+    command c(what, run, queue());
+    post(c);
+    return c.wait();
+}
+
+byte_count shard_thread::estimated_metadata(page_count pages) noexcept {
+    constexpr byte_count fixed = 640 * 1024; // read batches, store operations, histograms
+    const byte_count frames = frames_for(pages);
+    const byte_count buffers = std::clamp<byte_count>(frames / 64, 128, 512) * page_size;
+    return byte_count{pages} * sizeof(page_entry) + frames / cluster_pages * sizeof(cluster) +
+           buffers + fixed;
+}
+
+} // namespace uffdmm
