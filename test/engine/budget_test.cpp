@@ -144,6 +144,29 @@ TEST_CASE("budget: only those above their share are squeezed, and never the aske
     modest.uncharge(2 * mib);
 }
 
+TEST_CASE("budget: whoever is asked gives its spare grant back, and owes what it is above its share") {
+    counting_listener listener;
+    budget shared(16 * mib);
+    account rich(shared, 1, listener);
+    account poor(shared, 1, listener);
+    // One page more than its share is used; the rest of the chunk it was granted is spare.
+    rich.charge(8 * mib + page_size);
+    REQUIRE(rich.try_charge(page_size));
+    rich.uncharge(page_size);
+    REQUIRE(poor.try_charge(7 * mib));
+    REQUIRE(rich.headroom() > 0);
+    poor.squeeze_others();
+    CHECK(rich.headroom() > 0); // there is enough for whoever asked
+    CHECK(rich.granted() == rich.used());
+    REQUIRE(poor.try_charge(static_cast<byte_count>(poor.available())));
+    poor.squeeze_others();
+    CHECK(rich.headroom() == -std::int64_t{page_size});
+    rich.uncharge(page_size);
+    CHECK(rich.headroom() >= 0);
+    poor.uncharge(static_cast<byte_count>(poor.used()));
+    rich.uncharge(static_cast<byte_count>(rich.used()));
+}
+
 TEST_CASE("budget: threads together never exceed the limit, and all of it comes back") {
     UFFDMM_INFO_SEED();
     constexpr std::size_t shards = 4;

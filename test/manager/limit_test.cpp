@@ -9,6 +9,19 @@ using namespace uffdmm::test;
 
 namespace {
 
+manager_config config_of(byte_count limit) {
+    (void)probe();
+    manager_config config;
+    config.limit = limit;
+    ram_tier_config ram;
+    ram.size = limit / 4;
+    file_tier_config file;
+    file.path = "/var/tmp";
+    file.size = 256 * mib;
+    config.tiers = {ram, file};
+    return config;
+}
+
 /// What the limit may be exceeded by.
 byte_count tolerance(byte_count limit) {
     return std::max<byte_count>(limit / 50, 8 * mib);
@@ -17,12 +30,9 @@ byte_count tolerance(byte_count limit) {
 } // namespace
 
 TEST_CASE("limit: neither the library's own count nor the kernel's exceeds it") {
-    (void)probe();
     const auto kind = GENERATE(backing::private_anonymous, backing::shared_memory);
     const byte_count before = resident_set();
-    manager_config config;
-    config.limit = 48 * mib;
-    manager m(config);
+    manager m(config_of(48 * mib));
     region_config rc;
     rc.size = 160 * mib;
     rc.kind = kind;
@@ -39,17 +49,14 @@ TEST_CASE("limit: neither the library's own count nor the kernel's exceeds it") 
             peak_rss = std::max(peak_rss, resident_set());
     }
     const stats s = m.statistics();
-    CHECK(s.peak_host_memory_bytes <= config.limit + tolerance(config.limit));
+    CHECK(s.peak_host_memory_bytes <= m.limit() + tolerance(m.limit()));
     if (!thread_sanitizer) // its shadow memory counts as ours
-        CHECK(peak_rss - before <= config.limit + tolerance(config.limit));
+        CHECK(peak_rss - before <= m.limit() + tolerance(m.limit()));
     CHECK(s.metadata_bytes_per_page > 16.0);
 }
 
 TEST_CASE("limit: it can be lowered and raised while the guest runs") {
-    (void)probe();
-    manager_config config;
-    config.limit = 64 * mib;
-    manager m(config);
+    manager m(config_of(64 * mib));
     region_config rc;
     rc.size = 96 * mib;
     rc.shards = 2;
@@ -70,10 +77,7 @@ TEST_CASE("limit: it can be lowered and raised while the guest runs") {
 }
 
 TEST_CASE("limit: one that memory cannot be brought below is refused and stays as it was") {
-    (void)probe();
-    manager_config config;
-    config.limit = 64 * mib;
-    manager m(config);
+    manager m(config_of(64 * mib));
     region_config rc;
     rc.size = 96 * mib;
     region& r = m.add_region(rc);

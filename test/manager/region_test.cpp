@@ -27,6 +27,7 @@ struct setup {
         config.size = size;
         config.kind = kind;
         config.shards = shards;
+        config.prefetch = "off"; // what is in memory is what was asked for
         return config;
     }
 

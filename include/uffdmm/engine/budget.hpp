@@ -127,17 +127,27 @@ class account {
     void uncharge(byte_count bytes) {
         use(-static_cast<std::int64_t>(bytes));
         UFFDMM_DCHECK(used() >= 0, "an account never returns more than it took");
-        if (spare() > 2 * chunk || (shared_.free() < 0 && spare() > 0)) {
-            const std::int64_t back = shared_.free() < 0 ? spare() : spare() - chunk;
-            granted_.store(granted() - back, std::memory_order_relaxed);
-            shared_.give(back);
-        }
+        if (spare() > 2 * chunk)
+            give_back(spare() - chunk);
+        else if (shared_.free() < 0)
+            give_back(spare());
     }
 
     /// Bytes this shard could charge now. Negative when the limit is exceeded.
     [[nodiscard]] std::int64_t available() const { return spare() + shared_.free(); }
     [[nodiscard]] std::int64_t used() const { return used_.load(std::memory_order_relaxed); }
     [[nodiscard]] std::int64_t granted() const { return granted_.load(std::memory_order_relaxed); }
+    /// available() as reclaim should see it: while others ask, a shard above its share has nothing
+    /// to spare, and owes what it is above.
+    [[nodiscard]] std::int64_t headroom() {
+        if (asked_.load(std::memory_order_relaxed)) {
+            give_back(spare());
+            if (over_share() && shared_.free() < chunk)
+                return fair_share() - granted();
+            asked_.store(false, std::memory_order_relaxed); // the next who is in need asks again
+        }
+        return available();
+    }
     /// What the shard may keep when everybody wants more. Any thread.
     [[nodiscard]] std::int64_t fair_share() const { return share_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool over_share() const { return granted() > fair_share(); }
@@ -157,6 +167,10 @@ class account {
     void grant(std::int64_t bytes) {
         granted_.store(granted() + bytes, std::memory_order_relaxed);
     }
+    void give_back(std::int64_t bytes) {
+        granted_.store(granted() - bytes, std::memory_order_relaxed);
+        shared_.give(bytes);
+    }
     void use(std::int64_t bytes) { used_.store(used() + bytes, std::memory_order_relaxed); }
 
     budget& shared_;
@@ -165,6 +179,7 @@ class account {
     std::atomic<std::int64_t> granted_{0}; ///< written by the owner, read by any
     std::atomic<std::int64_t> used_{0};    ///< written by the owner, read by any
     std::atomic<std::int64_t> share_{0};   ///< written under members_mutex_, read by any
+    std::atomic<bool> asked_{false};       ///< to give up what is above the share; a hint
 };
 
 inline void budget::join(account& member) {
@@ -203,8 +218,10 @@ inline void budget::set_limit(byte_count limit) {
 inline void budget::squeeze_others(const account& needy) {
     const mutex_lock lock(members_mutex_);
     for (account* member : members_)
-        if (member != &needy && member->over_share())
+        if (member != &needy && member->over_share()) {
+            member->asked_.store(true, std::memory_order_relaxed);
             member->listener_.squeezed();
+        }
 }
 
 } // namespace uffdmm

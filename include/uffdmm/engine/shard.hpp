@@ -121,7 +121,8 @@ class shard final : private tier_client {
     [[nodiscard]] wait_hint rest() const {
         if (parked())
             return wait_hint::poll;
-        const bool due = reads_.backing_off() || stuck_ || waits_for_writes_ ||
+        const bool poll_reads = reads_.in_flight() != 0 && core_.chain.needs_polling();
+        const bool due = poll_reads || reads_.backing_off() || stuck_ || waits_for_writes_ ||
                          faults_.has_waiting() || !commands_.idle() || writes_.in_flight() != 0;
         return due ? wait_hint::timed : wait_hint::spin;
     }

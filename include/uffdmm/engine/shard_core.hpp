@@ -117,9 +117,10 @@ struct shard_core {
         counts.fault_latency[k].record(os.now_ns() - asked_ns);
     }
 
-    /// Free pages this shard may still take; negative when over the limit.
-    [[nodiscard]] std::int64_t free_pages() const {
-        return money.available() / static_cast<std::int64_t>(page_size);
+    /// Free pages as reclaim counts them; negative when over the limit, or over the share that others
+    /// ask for.
+    [[nodiscard]] std::int64_t free_pages() {
+        return money.headroom() / static_cast<std::int64_t>(page_size);
     }
 
     [[nodiscard]] std::uint32_t distance(const page_entry& entry) const {

@@ -172,6 +172,14 @@ class tier_chain {
             tier->poll(client);
     }
 
+    /// Whether some tier finishes loads later and has no descriptor that would say so: poll() is then
+    /// due while loads are under way.
+    [[nodiscard]] bool needs_polling() const {
+        return std::any_of(tiers_.begin(), tiers_.end(), [](const auto& tier) {
+            return !tier->traits().synchronous_load && tier->event_fd() < 0;
+        });
+    }
+
     /// Host memory of all tiers: those that count in the limit grow, the others hold descriptors.
     [[nodiscard]] byte_count memory_bytes() const {
         byte_count sum = 0;
