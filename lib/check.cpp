@@ -11,10 +11,10 @@ namespace uffdmm {
 void fatal(const char* file, int line, const char* what, int os_errno) noexcept {
     char text[512];
     const int length =
-        os_errno != 0 ? std::snprintf(text, sizeof text, "libuffdmm: fatal: %s: %s (%s:%d)\n", what,
-                                      ::strerrordesc_np(os_errno), file, line)
-                      : std::snprintf(text, sizeof text, "libuffdmm: fatal: %s (%s:%d)\n", what,
-                                      file, line);
+        os_errno != 0
+            ? std::snprintf(text, sizeof text, "libuffdmm: fatal: %s: %s (%s:%d)\n", what,
+                            ::strerrordesc_np(os_errno), file, line)
+            : std::snprintf(text, sizeof text, "libuffdmm: fatal: %s (%s:%d)\n", what, file, line);
     if (length > 0) {
         const auto bytes = static_cast<std::size_t>(length) < sizeof text
                                ? static_cast<std::size_t>(length)

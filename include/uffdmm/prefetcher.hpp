@@ -39,8 +39,8 @@ class UFFDMM_CXX_API prefetcher {
     [[nodiscard]] virtual std::string_view name() const noexcept = 0;
 
     /// A fault on `page` (untouched or swapped) is being served; returns what to bring in with it.
-    /// `hits` is set to the number of earlier prefetched pages this fault proves used. With hits the
-    /// result carries their stride, even if its count is 0: see prefetch/proven.hpp.
+    /// `hits` is set to the number of earlier prefetched pages this fault proves used. With hits
+    /// the result carries their stride, even if its count is 0: see prefetch/proven.hpp.
     [[nodiscard]] virtual prefetch_window on_fault(page_index page, page_count& hits) noexcept = 0;
 
     /// A prefetched page was evicted before any proof of use.

@@ -50,14 +50,14 @@ struct tier_stats {
     byte_count occupied_bytes = 0;
     byte_count memory_bytes = 0;
     byte_count capacity_bytes = 0;
-    std::uint64_t reads = 0;         ///< pages loaded
-    std::uint64_t writes = 0;        ///< pages stored
-    std::uint64_t rejected = 0;      ///< pages passed on to the next tier
-    std::uint64_t demoted = 0;       ///< pages moved from here to a lower tier
+    std::uint64_t reads = 0;    ///< pages loaded
+    std::uint64_t writes = 0;   ///< pages stored
+    std::uint64_t rejected = 0; ///< pages passed on to the next tier
+    std::uint64_t demoted = 0;  ///< pages moved from here to a lower tier
     std::uint64_t read_errors = 0;
     std::uint64_t write_errors = 0;
-    std::uint64_t corrupt = 0;       ///< checksum or generation mismatches
-    bool degraded = false;           ///< writes fail or it is full: skipped for now
+    std::uint64_t corrupt = 0; ///< checksum or generation mismatches
+    bool degraded = false;     ///< writes fail or it is full: skipped for now
 };
 
 struct stats {
@@ -86,10 +86,10 @@ struct stats {
     std::uint64_t eexist_races = 0;
 
     // Reclaim.
-    std::uint64_t evicted_pages = 0;  ///< out of the guest, into frames
-    std::uint64_t evict_ioctls = 0;   ///< flushes they took
-    std::uint64_t busy_pages = 0;     ///< refused by the kernel because pinned
-    std::uint64_t dropped_clean = 0;  ///< left memory without a write
+    std::uint64_t evicted_pages = 0; ///< out of the guest, into frames
+    std::uint64_t evict_ioctls = 0;  ///< flushes they took
+    std::uint64_t busy_pages = 0;    ///< refused by the kernel because pinned
+    std::uint64_t dropped_clean = 0; ///< left memory without a write
     std::uint64_t dropped_zero = 0;
     std::uint64_t dropped_same_filled = 0;
     std::uint64_t swapped_out = 0;    ///< written to a tier

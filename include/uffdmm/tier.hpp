@@ -41,7 +41,7 @@ struct store_request {
     std::uint64_t owner = 0;             ///< page number; neighbours should get adjacent slots
     slot_id slot = no_slot;              ///< out: where the page is, if status is ok
     tier_status status = tier_status::pending; ///< out
-    void* tier_data = nullptr;           ///< scratch for the tier while it holds the request
+    void* tier_data = nullptr;                 ///< scratch for the tier while it holds the request
 };
 
 /// Load one page. Same ownership rule, with tier_client::load_done.
@@ -67,12 +67,12 @@ enum class tier_latency : std::uint8_t { memory, local, remote };
 
 /// What does not change during a tier's life.
 struct tier_traits {
-    std::string name;                            ///< as configured; appears in stats and messages
+    std::string name; ///< as configured; appears in stats and messages
     tier_latency latency = tier_latency::memory;
-    bool synchronous_load = true; ///< load() always finishes inside the call: the shard resolves
-                                  ///< faults in place
-    bool counts_in_limit = false; ///< usage().memory_bytes grows with what is stored
-    bool shared = false;          ///< other hosts can read the slots
+    bool synchronous_load = true;  ///< load() always finishes inside the call: the shard resolves
+                                   ///< faults in place
+    bool counts_in_limit = false;  ///< usage().memory_bytes grows with what is stored
+    bool shared = false;           ///< other hosts can read the slots
     bool keeps_cold_order = false; ///< coldest() works: pages can be demoted
 };
 
@@ -135,10 +135,10 @@ class UFFDMM_CXX_API swap_tier {
 
 /// What a tier may use; valid as long as the tier lives.
 struct tier_context {
-    executor& workers;       ///< threads for work too long for the shard thread
-    mailbox& home;           ///< where jobs come back to the shard thread
-    page_count shard_pages;  ///< size of the shard's slice
-    unsigned shard_number;   ///< unique within the manager
+    executor& workers;      ///< threads for work too long for the shard thread
+    mailbox& home;          ///< where jobs come back to the shard thread
+    page_count shard_pages; ///< size of the shard's slice
+    unsigned shard_number;  ///< unique within the manager
 };
 
 /// Makes one tier object per shard. Throws setup_error.

@@ -40,8 +40,8 @@ mapping mapping::anonymous(std::size_t bytes) {
 
 mapping mapping::shared(int fd, std::size_t bytes, std::size_t offset) {
     const std::size_t size = round_up(bytes);
-    void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                        static_cast<off_t>(offset));
+    void* data =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(offset));
     if (data == MAP_FAILED)
         fail("mmap of shared memory", size, errno);
     mapping owner(static_cast<std::byte*>(data), size);

@@ -2,7 +2,8 @@
 #pragma once
 
 /// Page-aligned buffers for tier I/O, handed out in contiguous runs of up to 64 pages so that what
-/// was read together can be installed by one ioctl. Plain memory of the process, never guest memory.
+/// was read together can be installed by one ioctl. Plain memory of the process, never guest
+/// memory.
 
 #include <bit>
 #include <cstdint>

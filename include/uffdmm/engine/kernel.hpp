@@ -41,11 +41,11 @@ struct kernel_message {
 /// start of the run are finished; `status` tells why page `done` is not.
 enum class kernel_status : std::uint8_t {
     ok,
-    again,     ///< an event is unread: read messages, then retry (remove_pending_makes_eagain)
-    exists,    ///< target page is mapped already: somebody else resolved it (eexist_means_race)
-    missing,   ///< source page is not there, and holes were not allowed
-    busy,      ///< source page is pinned by the kernel (pinned_pages)
-    gone,      ///< the range is not registered (any more), or the process is exiting
+    again,   ///< an event is unread: read messages, then retry (remove_pending_makes_eagain)
+    exists,  ///< target page is mapped already: somebody else resolved it (eexist_means_race)
+    missing, ///< source page is not there, and holes were not allowed
+    busy,    ///< source page is pinned by the kernel (pinned_pages)
+    gone,    ///< the range is not registered (any more), or the process is exiting
     no_memory,
     unsupported ///< this kernel or backing has no such operation
 };
@@ -72,9 +72,9 @@ struct kernel_traits {
 
 /// How long wait() may sleep.
 enum class wait_hint : std::uint8_t {
-    poll,  ///< do not sleep
-    spin,  ///< spin for the adaptive time, then sleep
-    timed  ///< sleep, but at most about a millisecond (something will be due)
+    poll, ///< do not sleep
+    spin, ///< spin for the adaptive time, then sleep
+    timed ///< sleep, but at most about a millisecond (something will be due)
 };
 
 template <typename K>
@@ -82,9 +82,9 @@ concept kernel = requires(K& k, const K& ck, std::span<kernel_message> messages,
                           frame_index frame, page_count n, const std::byte* contents, bool flag,
                           std::span<const frame_run> frames) {
     { ck.traits() } -> std::same_as<kernel_traits>;
-    { ck.pages() } -> std::same_as<page_count>;         ///< guest range
-    { ck.frames() } -> std::same_as<page_count>;        ///< staging arena
-    { ck.now_ns() } -> std::same_as<std::uint64_t>;     ///< monotonic clock
+    { ck.pages() } -> std::same_as<page_count>;     ///< guest range
+    { ck.frames() } -> std::same_as<page_count>;    ///< staging arena
+    { ck.now_ns() } -> std::same_as<std::uint64_t>; ///< monotonic clock
 
     /// Reads pending messages, never blocking; returns how many. Fewer than messages.size() means
     /// that the descriptor is drained.

@@ -39,9 +39,9 @@ struct load_op : load_request {
 struct load_batch {
     tier_number tier = 0;
     page_count count = 0;
-    page_count open = 0;    ///< ops not settled
+    page_count open = 0; ///< ops not settled
     std::byte* buffer = nullptr;
-    bool ready = false;     ///< on the list of batches to look at
+    bool ready = false;         ///< on the list of batches to look at
     std::uint64_t retry_at = 0; ///< 0: not backing off
     std::uint64_t backoff_ns = 0;
     std::uint64_t failing_since_ns = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// Pages that repeat one 64-bit word need no storage: the word is kept in the page entry. 10-20 % of
-/// swapped pages are like that, nearly all of them zero.
+/// Pages that repeat one 64-bit word need no storage: the word is kept in the page entry. 10-20 %
+/// of swapped pages are like that, nearly all of them zero.
 
 #include <algorithm>
 #include <cstdint>
