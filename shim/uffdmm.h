@@ -387,7 +387,9 @@ enum uffdmm_removal {
     UFFDMM_DROP = 2             /**< contents are no longer wanted */
 };
 
-/** Ends a region; allocated memory is unmapped, adopted memory is left to the embedder.
+/** Ends a region. Memory that is kept is plain memory of the caller's from then on, also if it was
+ *  allocated: take uffdmm_region_data before, munmap it some time. Of dropped memory what was
+ *  allocated is unmapped, what was adopted left to the embedder.
  *  Errors: -EDQUOT: UFFDMM_KEEP would exceed the limit, nothing changed,
  *  uffdmm_region_missing_bytes tells by how much. -EBADFD: removed before.
  *  Threads: not guest. Since 0.1. */
