@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <array>
-#include <cstring>
+#include <string_view>
 
 #include "options.hpp"
 #include "sized_struct.hpp"
@@ -18,9 +18,7 @@ static_assert(UFFDMM_EVENT_TIER_DEGRADED == static_cast<int>(event::kind::tier_d
 class c_name {
   public:
     explicit c_name(std::string_view name) {
-        const std::size_t length = std::min(name.size(), text_.size() - 1);
-        std::memcpy(text_.data(), name.data(), length);
-        text_[length] = '\0';
+        text_[name.copy(text_.data(), text_.size() - 1)] = '\0';
     }
     [[nodiscard]] const char* text() const { return text_.data(); }
 
