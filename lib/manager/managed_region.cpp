@@ -60,9 +60,8 @@ result<std::vector<managed_region::part>> managed_region::parts_of(byte_count of
         const byte_count from = std::max(offset, base);
         const byte_count to = std::min(offset + length, end);
         if (from < to)
-            parts.push_back({shard.get(),
-                             {pages_of(base)},
-                             {{pages_of(from - base)}, pages_of(to - from)}});
+            parts.push_back(
+                {shard.get(), {pages_of(base)}, {{pages_of(from - base)}, pages_of(to - from)}});
         base = end;
     }
     return parts;

@@ -18,8 +18,8 @@ shard_tuning tuning_of(const manager_config& config) {
     tuning.staged_percent = config.staged_percent;
     tuning.low_watermark_permille = config.low_watermark_permille;
     tuning.high_watermark_permille = config.high_watermark_permille;
-    tuning.read_retry_ns = static_cast<std::uint64_t>(
-        std::chrono::nanoseconds(config.read_retry_time).count());
+    tuning.read_retry_ns =
+        static_cast<std::uint64_t>(std::chrono::nanoseconds(config.read_retry_time).count());
     tuning.when_full = config.when_full;
     return tuning;
 }
@@ -79,8 +79,8 @@ class manager::impl {
 
 manager::impl::impl(const manager_config& config)
     : money_(config.limit), events_(config.on_event), workers_(config.workers),
-      tiers_(make_tier_factories(config)),
-      services_{money_, workers_, events_, tiers_, config.spin, tuning_of(config)} {
+      tiers_(make_tier_factories(config)), services_{money_, workers_,    events_,
+                                                     tiers_, config.spin, tuning_of(config)} {
     for (std::string& name : tier_names(config))
         retired_.tiers.emplace_back().name = std::move(name);
 }
@@ -108,9 +108,10 @@ void manager::impl::make_room(const region_config& config) {
     const byte_count needed = metadata + config.shards * least_working_memory;
     const auto refuse = [&] {
         throw setup_error(errc::limit_too_small,
-                          "limit: " + std::to_string(before) + " bytes cannot hold the metadata of region \"" +
-                              config.name + "\" (" + std::to_string(metadata) +
-                              " bytes) and " + std::to_string(config.shards) +
+                          "limit: " + std::to_string(before) +
+                              " bytes cannot hold the metadata of region \"" + config.name +
+                              "\" (" + std::to_string(metadata) + " bytes) and " +
+                              std::to_string(config.shards) +
                               " MiB to work in besides what is there; raise it to at least " +
                               std::to_string(host_memory() + needed));
     };

@@ -55,7 +55,8 @@ class signals_blocked {
 
 shard_thread::shard_thread(const guest_slice& slice, const region_config& config,
                            const shard_services& shared, unsigned number)
-    : waiter_(shared.spin), mail_(waiter_), os_(slice, frames_for(slice.pages), kernel_options(config)),
+    : waiter_(shared.spin), mail_(waiter_),
+      os_(slice, frames_for(slice.pages), kernel_options(config)),
       engine_(os_, {shared.tuning, shared.money, *this, mail_, policy_of(config),
                     prefetcher_of(config), make_tiers(shared, number), shared.observer}),
       number_(number) {

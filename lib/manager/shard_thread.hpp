@@ -33,10 +33,10 @@ struct shard_services {
 
 class shard_thread final : private squeeze_listener {
   public:
-    /// Registers the slice and builds the shard; the thread starts with start(). Throws setup_error;
-    /// nothing stays behind.
-    shard_thread(const guest_slice& slice, const region_config& config, const shard_services& shared,
-                 unsigned number);
+    /// Registers the slice and builds the shard; the thread starts with start(). Throws
+    /// setup_error; nothing stays behind.
+    shard_thread(const guest_slice& slice, const region_config& config,
+                 const shard_services& shared, unsigned number);
     shard_thread(const shard_thread&) = delete;
     shard_thread& operator=(const shard_thread&) = delete;
     /// Ends the thread and fault handling. What is not in the guest by then is lost: see restore.

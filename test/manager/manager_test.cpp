@@ -119,8 +119,8 @@ TEST_CASE("manager: removal keeps the contents as plain memory") {
     config.limit = 24 * mib;
     manager m(config);
     SECTION("adopted private memory") {
-        void* p = ::mmap(nullptr, 16 * mib, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                         0);
+        void* p =
+            ::mmap(nullptr, 16 * mib, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         REQUIRE(p != MAP_FAILED);
         region_config rc = region_of(backing::private_anonymous, 16 * mib);
         rc.address = p;
@@ -170,8 +170,8 @@ TEST_CASE("manager: adopted memory keeps what it held before") {
     config.limit = 12 * mib;
     manager m(config);
     SECTION("private") {
-        auto* p = static_cast<std::byte*>(::mmap(nullptr, 24 * mib, PROT_READ | PROT_WRITE,
-                                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        auto* p = static_cast<std::byte*>(
+            ::mmap(nullptr, 24 * mib, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         REQUIRE(static_cast<void*>(p) != MAP_FAILED);
         for (std::uint64_t i = 0; i < 24 * mib / page_size; i += 2)
             stamp(p + i * page_size, i, 7);
@@ -180,7 +180,8 @@ TEST_CASE("manager: adopted memory keeps what it held before") {
         region& r = m.add_region(rc);
         std::uint64_t wrong = 0;
         for (std::uint64_t i = 0; i < pages_in(r); ++i)
-            wrong += (i % 2 == 0 ? stamp_holds(page_of(r, i), i, 7) : all_zero(page_of(r, i))) ? 0 : 1;
+            wrong +=
+                (i % 2 == 0 ? stamp_holds(page_of(r, i), i, 7) : all_zero(page_of(r, i))) ? 0 : 1;
         CHECK(wrong == 0);
         CHECK(m.statistics().over_limit_bytes == 0);
         CHECK(m.remove_region(r, removal::drop).ok());
@@ -201,7 +202,8 @@ TEST_CASE("manager: adopted memory keeps what it held before") {
         region& r = m.add_region(rc);
         std::uint64_t wrong = 0;
         for (std::uint64_t i = 0; i < pages_in(r); ++i)
-            wrong += (i % 3 == 0 ? stamp_holds(page_of(r, i), i, 7) : all_zero(page_of(r, i))) ? 0 : 1;
+            wrong +=
+                (i % 3 == 0 ? stamp_holds(page_of(r, i), i, 7) : all_zero(page_of(r, i))) ? 0 : 1;
         CHECK(wrong == 0);
         stamp_all(r, 8);
         CHECK(wrong_pages(r, 8) == 0);
@@ -242,10 +244,11 @@ TEST_CASE("manager: what is refused leaves no thread, descriptor or mapping behi
     SECTION("a tier whose factory fails") {
         manager_config config;
         config.limit = 16 * mib;
-        config.tiers = {ram_tier_config{},
-                        custom_tier_config{"bad", [](const tier_context&) -> std::unique_ptr<swap_tier> {
-                                               throw setup_error(errc::io_error, "bad: no such store");
-                                           }}};
+        config.tiers = {
+            ram_tier_config{},
+            custom_tier_config{"bad", [](const tier_context&) -> std::unique_ptr<swap_tier> {
+                                   throw setup_error(errc::io_error, "bad: no such store");
+                               }}};
         manager m(config);
         CHECK_THROWS_AS(m.add_region(region_of(backing::private_anonymous, 8 * mib)), setup_error);
     }

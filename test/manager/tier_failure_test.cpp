@@ -23,7 +23,8 @@ struct setup {
         s.controls = std::make_shared<fake_tier_controls>();
         config.tiers = {custom_tier_config{"fake", [&s, synchronous](const tier_context&) {
                                                return std::make_unique<fake_tier>(
-                                                   fake_tier::shape{synchronous, false}, s.controls);
+                                                   fake_tier::shape{synchronous, false},
+                                                   s.controls);
                                            }}};
         return config;
     }

@@ -36,9 +36,8 @@ __attribute__((no_sanitize("thread"))) inline void stamp(std::byte* page, std::u
 }
 
 /// Whether a page holds what stamp() wrote.
-__attribute__((no_sanitize("thread"))) inline bool stamp_holds(const std::byte* page,
-                                                               std::uint64_t index,
-                                                               std::uint64_t version) {
+__attribute__((no_sanitize("thread"))) inline bool
+stamp_holds(const std::byte* page, std::uint64_t index, std::uint64_t version) {
     const auto* words = reinterpret_cast<const volatile std::uint64_t*>(page);
     std::uint64_t x = index * 0x9e3779b97f4a7c15u + version;
     if (words[0] != index || words[1] != version)
