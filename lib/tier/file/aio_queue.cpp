@@ -49,8 +49,8 @@ class aio_context {
 
 class linux_aio_queue final : public aio_queue {
   public:
-    linux_aio_queue(int fd, unsigned depth)
-        : fd_(fd), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), context_(depth),
+    linux_aio_queue(int fd, unsigned depth, const aio_calls& calls)
+        : calls_(calls), fd_(fd), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), context_(depth),
           controls_(depth) {
         if (!event_)
             throw setup_error(errc::system,
@@ -71,7 +71,8 @@ class linux_aio_queue final : public aio_queue {
         }
         if (batch_.empty())
             return -EAGAIN;
-        const int n = ::io_submit(context_.get(), static_cast<long>(batch_.size()), batch_.data());
+        const int n =
+            calls_.submit(context_.get(), static_cast<long>(batch_.size()), batch_.data());
         if (n > 0)
             free_.resize(free_.size() - static_cast<std::size_t>(n));
         return n;
@@ -116,7 +117,9 @@ class linux_aio_queue final : public aio_queue {
         while (n < out.size()) {
             const auto most = static_cast<long>(std::min(events.size(), out.size() - n));
             timespec no_wait{};
-            const int got = ::io_getevents(context_.get(), 0, most, events.data(), &no_wait);
+            const int got = calls_.get_events(context_.get(), 0, most, events.data(), &no_wait);
+            if (got == -EINTR)
+                continue;
             for (int i = 0; i < got; ++i)
                 out[n++] = finish(events[static_cast<std::size_t>(i)]);
             if (got < most)
@@ -139,6 +142,7 @@ class linux_aio_queue final : public aio_queue {
         return true;
     }
 
+    aio_calls calls_;
     int fd_;
     file_descriptor event_;
     aio_context context_;
@@ -151,8 +155,8 @@ class linux_aio_queue final : public aio_queue {
 
 } // namespace
 
-std::unique_ptr<aio_queue> make_linux_aio_queue(int fd, unsigned depth) {
-    return std::make_unique<linux_aio_queue>(fd, depth);
+std::unique_ptr<aio_queue> make_linux_aio_queue(int fd, unsigned depth, const aio_calls& calls) {
+    return std::make_unique<linux_aio_queue>(fd, depth, calls);
 }
 
 } // namespace uffdmm

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 
+#include <libaio.h>
 #include <sys/uio.h>
 
 namespace uffdmm {
@@ -43,7 +44,14 @@ class aio_queue {
     virtual void arm() noexcept = 0;
 };
 
+/// What the queue asks of libaio, so that tests can answer instead.
+struct aio_calls {
+    int (*submit)(io_context_t, long, iocb**) = ::io_submit;
+    int (*get_events)(io_context_t, long, long, io_event*, timespec*) = ::io_getevents;
+};
+
 /// libaio on `fd`, with at most `depth` I/Os under way. Throws setup_error.
-[[nodiscard]] std::unique_ptr<aio_queue> make_linux_aio_queue(int fd, unsigned depth);
+[[nodiscard]] std::unique_ptr<aio_queue> make_linux_aio_queue(int fd, unsigned depth,
+                                                              const aio_calls& calls = {});
 
 } // namespace uffdmm

@@ -35,7 +35,8 @@ struct extent_record {
     std::uint32_t free_slots = 0;
     std::uint32_t cursor = 0; ///< next-fit: where the last run ended
     std::uint8_t list = 0;
-    bool to_trim = false; ///< is on the list linked by next_to_trim
+    bool to_trim = false;   ///< is on the list linked by next_to_trim
+    bool populated = false; ///< was taken before; goes from owner to owner
 };
 
 class extent_pool {
@@ -43,8 +44,8 @@ class extent_pool {
     /// A file of `slots` slots (at least one, at most max_slots). Throws setup_error (no_memory).
     explicit extent_pool(std::uint32_t slots);
 
-    /// Slot numbers have 32 bits, and the last few never occur.
-    static constexpr std::uint32_t max_slots = UINT32_MAX - 15;
+    /// Slot numbers have 32 bits; the end of the last extent and no_slot's number never occur.
+    static constexpr std::uint32_t max_slots = UINT32_MAX - 2047;
 
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
     [[nodiscard]] std::uint32_t extents() const noexcept { return extents_; }
@@ -58,32 +59,28 @@ class extent_pool {
     }
     /// Less than slots_per_extent() for the last one.
     [[nodiscard]] std::uint32_t slots_in(std::uint32_t extent) const noexcept;
-    /// Host memory of the records of one extent.
+    /// Host memory of the records of all extents that were ever taken. Any thread.
     [[nodiscard]] byte_count record_bytes() const noexcept;
 
-    /// Any thread. The lowest free extent from about `hint` on; no_extent if there is none.
-    [[nodiscard]] std::uint32_t take(std::uint32_t hint) noexcept;
-    /// Any thread; the caller owned it. All its slots are free.
+    /// Any thread. A number for a new owner; never 0.
+    [[nodiscard]] std::uint32_t join() noexcept;
+    /// Any thread; the caller has given all its extents back.
+    void leave() noexcept { owners_.fetch_sub(1, std::memory_order_relaxed); }
+    /// Owners there are now, for shares of what nobody holds.
+    [[nodiscard]] std::uint32_t owners() const noexcept {
+        return owners_.load(std::memory_order_relaxed);
+    }
+
+    /// Any thread. The lowest free extent from `hint` on, wrapping around, with a fresh record and
+    /// all slots free; no_extent if there is none.
+    [[nodiscard]] std::uint32_t take(std::uint32_t hint, std::uint32_t owner) noexcept;
+    /// Its owner only. All its slots are free.
     void give_back(std::uint32_t extent) noexcept;
+    /// Any thread, any extent; sure only about the caller's own.
+    [[nodiscard]] std::uint32_t owner_of(std::uint32_t extent) const noexcept;
     /// Any thread, approximate while others take.
     [[nodiscard]] std::uint32_t free_extents() const noexcept {
         return free_count_.load(std::memory_order_relaxed);
-    }
-    [[nodiscard]] bool is_free(std::uint32_t extent) const noexcept;
-
-    /// Which owner reports the records' memory: the one to whom this returns how many extents'
-    /// records it has to add. Call after take(). Any thread.
-    [[nodiscard]] std::uint32_t adopt_records(std::uint32_t extent) noexcept;
-    /// The caller goes away; whoever takes an extent next reports these records.
-    void abandon_records(std::uint32_t extents) noexcept {
-        orphans_.fetch_add(extents, std::memory_order_relaxed);
-    }
-
-    /// Owners, for capacity shares.
-    void join() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
-    void leave() noexcept { owners_.fetch_sub(1, std::memory_order_relaxed); }
-    [[nodiscard]] std::uint32_t owners() const noexcept {
-        return owners_.load(std::memory_order_relaxed);
     }
 
     // Owner of the extent only. Bitmaps have a bit per slot, lowest first.
@@ -104,7 +101,12 @@ class extent_pool {
     [[nodiscard]] std::span<std::uint64_t> words(std::uint64_t* bits, std::uint32_t extent) const {
         return {bits + (first_slot(extent) >> 6), slots_per_extent() >> 6};
     }
-    [[nodiscard]] std::uint32_t take_from(std::uint32_t word, std::uint64_t mask) noexcept;
+    [[nodiscard]] std::uint32_t claim(std::uint32_t hint) noexcept;
+    [[nodiscard]] std::uint32_t claim_from(std::uint32_t word, std::uint64_t mask) noexcept;
+    /// Readers may not own the extent.
+    [[nodiscard]] std::atomic_ref<std::uint32_t> owner(std::uint32_t extent) const noexcept {
+        return std::atomic_ref(owner_numbers_[extent]);
+    }
 
     std::uint32_t slots_;
     unsigned shift_;
@@ -115,14 +117,15 @@ class extent_pool {
     std::uint64_t* used_ = nullptr;
     std::uint64_t* stale_ = nullptr;
     extent_record* records_ = nullptr;
+    std::uint32_t* owner_numbers_ = nullptr;
     /// Bit set: the extent is free. Acquire in take() pairs with release in give_back(): the
     /// records go from owner to owner with the bit.
     std::unique_ptr<std::atomic<std::uint64_t>[]> free_;
-    /// Bit set: the extent's records are populated.
-    std::unique_ptr<std::atomic<std::uint64_t>[]> populated_;
+    // Figures and names; they order nothing.
     std::atomic<std::uint32_t> free_count_;
-    std::atomic<std::uint32_t> orphans_{0}; ///< extents whose records nobody reports
+    std::atomic<std::uint32_t> populated_{0};
     std::atomic<std::uint32_t> owners_{0};
+    std::atomic<std::uint32_t> last_owner_{0};
 };
 
 } // namespace uffdmm

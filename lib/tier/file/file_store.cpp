@@ -75,9 +75,15 @@ std::string size_text(byte_count bytes) {
     }
 }
 
-bool is_kind(const std::string& path, mode_t kind) {
+/// S_IFREG etc., symbolic links followed; 0 if there is nothing, or nothing that can be seen.
+mode_t kind_of(const std::string& path) {
     struct stat st {};
-    return ::stat(path.c_str(), &st) == 0 && (st.st_mode & S_IFMT) == kind;
+    return ::stat(path.c_str(), &st) == 0 ? st.st_mode & S_IFMT : 0;
+}
+
+[[noreturn]] void refuse_kind(const std::string& path) {
+    refuse(errc::invalid_config, "path", path,
+           std::string("is neither a directory, a file nor a block device") + path_kinds);
 }
 
 file_descriptor open_unlinked(const std::string& directory) {
@@ -105,8 +111,7 @@ bool has_header(int fd) {
 void take_over(int fd, const std::string& path) {
     struct stat st {};
     if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        refuse(errc::invalid_config, "path", path,
-               std::string("is neither a directory, a file nor a block device") + path_kinds);
+        refuse_kind(path);
     if (st.st_size != 0 && !has_header(fd))
         refuse(errc::invalid_config, "path", path,
                "is a file with contents that this library did not write, and is not overwritten; "
@@ -131,13 +136,14 @@ struct named_file {
 named_file open_named(const std::string& path, bool keep) {
     constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     named_file file;
-    if (path.starts_with("/dev/") && ::access(path.c_str(), F_OK) != 0)
+    if (path.starts_with("/dev/") && !path.starts_with("/dev/shm/") &&
+        ::access(path.c_str(), F_OK) != 0)
         refuse(errc::not_found, "path", path, std::string("no such block device") + path_kinds,
                errno);
     file.fd = file_descriptor(::open(path.c_str(), flags | O_CREAT | O_EXCL, 0600));
     if (file.fd) {
+        lock(file.fd.get(), path); // refused: another process was faster, and the file is its own
         file.remover = file_remover(path, file.fd.get());
-        lock(file.fd.get(), path);
         return file;
     }
     // O_CREAT|O_EXCL says EEXIST for a symbolic link too; O_NOFOLLOW tells them apart.
@@ -255,10 +261,16 @@ byte_count size_of_device(int fd, const file_tier_config& config) {
     int sector = 0;
     if (::ioctl(fd, BLKGETSIZE64, &whole) != 0 || ::ioctl(fd, BLKSSZGET, &sector) != 0)
         refuse(errc::system, "path", config.path, "its size is unknown: " + reason(errno), errno);
+    int read_only = 0; // such a device can be opened for writing all the same
+    if (::ioctl(fd, BLKROGET, &read_only) == 0 && read_only != 0)
+        refuse(errc::permission_denied, "path", config.path, "is a read-only device", EROFS);
     if (sector > static_cast<int>(page_size))
         refuse(errc::not_supported, "path", config.path,
                "has sectors of " + std::to_string(sector) + " bytes; at most 4096 are supported");
-    if (config.size > whole || whole < page_size)
+    if (whole < page_size)
+        refuse(errc::invalid_config, "path", config.path,
+               "is a device with " + size_text(whole) + "; nothing may be attached to it");
+    if (config.size > whole)
         refuse(errc::invalid_config, "size", config.path,
                size_text(config.size) + " is more than the device has, " + size_text(whole) +
                    "; 0 means all of it");
@@ -307,14 +319,17 @@ file_store::file_store(const file_tier_config& config) {
 }
 
 void file_store::open(const file_tier_config& config) {
-    device_ = is_kind(config.path, S_IFBLK);
+    const mode_t kind = kind_of(config.path);
+    if (kind != 0 && kind != S_IFBLK && kind != S_IFDIR && kind != S_IFREG)
+        refuse_kind(config.path); // opening some devices does things
+    device_ = kind == S_IFBLK;
     if (device_) {
         fd_ = file_descriptor(::open(config.path.c_str(), O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC));
         if (!fd_)
             refuse_open(config.path, errno);
         return;
     }
-    const bool directory = is_kind(config.path, S_IFDIR);
+    const bool directory = kind == S_IFDIR;
     if (directory && config.keep)
         refuse(errc::invalid_config, "keep", config.path,
                "a file made in a directory has no name to be kept by; give a file name, or false");

@@ -19,6 +19,7 @@ constexpr unsigned most_reads_in_a_row = 8;
 constexpr unsigned most_stalls = 8;
 /// 256 MiB of groups to trim: done even while there is I/O.
 constexpr std::uint32_t urgent_trim = 1024;
+constexpr std::uint64_t all_pages = UINT64_MAX;
 
 // A slot's name: its number and its generation, so that the name of a slot that was freed and given
 // out again does not fit any more (until 256 generations later).
@@ -54,11 +55,11 @@ tier_status status_of_failed_write(std::int64_t os_errno) {
 
 } // namespace
 
-file_tier::file_tier(std::string name, std::shared_ptr<file_store> store,
-                     std::unique_ptr<aio_queue> queue, unsigned depth)
-    : swap_tier(traits_of(std::move(name))), store_(std::move(store)), pool_(store_->extents()),
-      slots_(pool_, store_->discards()), queue_(std::move(queue)), ops_(depth), unsubmitted_(depth),
-      reaped_(depth) {
+file_tier::file_tier(std::string name, parts p)
+    : swap_tier(traits_of(std::move(name))), store_(std::move(p.store)), pool_(store_->extents()),
+      slots_(pool_, store_->discards()), queue_(std::move(p.queue)), ops_(p.depth),
+      unsubmitted_(p.depth), reaped_(p.depth), workers_(p.workers),
+      trim_(std::make_unique<trim_job>(*store_, p.home, static_cast<trim_listener&>(*this))) {
     for (run_op& op : ops_) {
         op.next_free = free_ops_;
         free_ops_ = &op;
@@ -71,6 +72,8 @@ file_tier::~file_tier() {
         if (in_flight_ != 0)
             queue_->wait();
     }
+    trim_job::abandon(std::move(trim_));
+    slots_.end_trim();
     for (slot_run run = slots_.take_apart(); run.count != 0; run = slots_.take_apart())
         store_->discard(run);
 }
@@ -119,6 +122,12 @@ void file_tier::do_load(std::span<load_request* const> requests, tier_client& cl
         std::sort(sorted.begin(), end, [](const load_request* a, const load_request* b) {
             return number_of(a->slot) < number_of(b->slot);
         });
+        // The first request is the one most likely waited for: its run goes first.
+        auto first = std::find(sorted.begin(), end, requests.front());
+        while (first != sorted.begin() &&
+               number_of((*first)->slot) == number_of((*std::prev(first))->slot) + 1)
+            --first;
+        std::rotate(sorted.begin(), first, end);
         std::for_each(sorted.begin(), end, [this](load_request* request) { enqueue(*request); });
         requests = requests.subspan(n);
     }
@@ -141,27 +150,30 @@ void file_tier::do_release(slot_id slot) noexcept {
     UFFDMM_CHECK(slots_.holds(number) && slot == name_of(number, pool_.generation(number)),
                  "a slot is freed once, by the name it was given out with");
     slots_.free(number);
-    if (slots_.wants_trim() && in_flight_ == 0 && !armed_) {
-        armed_ = true;
-        queue_->arm();
-    }
+    trim();
 }
 
 // ---- I/O starts ---------------------------------------------------------------------------------
 
 void file_tier::start() noexcept {
-    for (;;) {
-        while (free_ops_ != nullptr && !(waiting_loads_.empty() && waiting_stores_.empty())) {
-            if (reads_go_first())
-                start_run(waiting_loads_, &run_op::loads);
-            else
-                start_run(waiting_stores_, &run_op::stores);
-        }
+    do {
+        while (free_ops_ != nullptr && has_waiting())
+            start_next();
         submit();
-        // Goes on only if submit() failed some I/O, and so freed its op.
-        if (free_ops_ == nullptr || (waiting_loads_.empty() && waiting_stores_.empty()))
-            return;
-    }
+    } while (free_ops_ != nullptr && has_waiting()); // submit() failed some I/O and freed its op
+}
+
+bool file_tier::has_waiting() const noexcept {
+    return !waiting_loads_.empty() || !waiting_stores_.empty() || !suspect_loads_.empty();
+}
+
+void file_tier::start_next() noexcept {
+    if (!suspect_loads_.empty())
+        start_run(suspect_loads_, &run_op::loads, 1);
+    else if (reads_go_first())
+        start_run(waiting_loads_, &run_op::loads, batch);
+    else
+        start_run(waiting_stores_, &run_op::stores, batch);
 }
 
 bool file_tier::reads_go_first() noexcept {
@@ -177,13 +189,13 @@ bool file_tier::reads_go_first() noexcept {
 
 /// Takes the first waiting requests whose slots are consecutive.
 template <typename Request>
-void file_tier::start_run(request_list<Request>& waiting,
-                          request_list<Request> run_op::*requests) noexcept {
+void file_tier::start_run(request_list<Request>& waiting, request_list<Request> run_op::*requests,
+                          std::uint32_t most) noexcept {
     run_op& op = *free_ops_;
     free_ops_ = op.next_free;
     op.stalls = 0;
     std::uint32_t next = number_of(waiting.front()->slot);
-    for (std::uint32_t n = 0; n < batch && !waiting.empty(); ++n, ++next) {
+    for (std::uint32_t n = 0; n < most && !waiting.empty(); ++n, ++next) {
         if (number_of(waiting.front()->slot) != next)
             break;
         (op.*requests).push(waiting.pop());
@@ -220,23 +232,19 @@ void file_tier::submit() noexcept {
         }
         if (n == 0 || n == -EAGAIN || n == -EINTR)
             break;
-        auto& failed = static_cast<run_op&>(*unsubmitted_[at++]);
-        finish(failed, UINT64_MAX, failed.write ? status_of_failed_write(-n) : tier_status::failed);
+        fail(static_cast<run_op&>(*unsubmitted_[at++]), -n);
     }
     std::copy(unsubmitted_.begin() + static_cast<std::ptrdiff_t>(at),
               unsubmitted_.begin() + static_cast<std::ptrdiff_t>(ready_), unsubmitted_.begin());
     ready_ -= at;
     // What is left is tried again after the next completion; without one, nobody would call poll().
-    if (ready_ != 0 && in_flight_ == 0 && !armed_) {
-        armed_ = true;
+    if (ready_ != 0 && in_flight_ == 0)
         queue_->arm();
-    }
 }
 
 // ---- I/O ends -----------------------------------------------------------------------------------
 
 void file_tier::do_poll(tier_client& client) noexcept {
-    armed_ = false;
     const std::size_t n = queue_->reap(reaped_);
     in_flight_ -= n;
     for (std::size_t i = 0; i < n; ++i)
@@ -244,32 +252,41 @@ void file_tier::do_poll(tier_client& client) noexcept {
     if (ready_ != 0 || n != 0)
         start();
     deliver(client);
-    if (slots_.wants_trim())
-        trim();
+    trim();
 }
 
 void file_tier::ended(run_op& op) noexcept {
     const std::int64_t result = op.result;
     if (result < 0 && result != -EAGAIN && result != -EINTR) {
-        finish(op, UINT64_MAX, op.write ? status_of_failed_write(-result) : tier_status::failed);
+        fail(op, -result);
         return;
     }
     // A page that was done in part is done again.
     const std::uint64_t pages = result < 0 ? 0 : static_cast<std::uint64_t>(result) / page_size;
     if (pages == 0 && ++op.stalls > most_stalls) {
-        finish(op, UINT64_MAX, tier_status::failed);
+        fail(op, EIO);
         return;
     }
     if (pages != 0)
         op.stalls = 0;
     finish(op, pages, tier_status::ok);
-    if (op.stores.empty() && op.loads.empty())
-        return;
+    if (!op.stores.empty() || !op.loads.empty())
+        again(op);
+}
+
+void file_tier::again(run_op& op) noexcept {
     if (op.write)
         aim(op, op.stores);
     else
         aim(op, op.loads);
     unsubmitted_[ready_++] = &op;
+}
+
+void file_tier::fail(run_op& op, std::int64_t os_errno) noexcept {
+    const bool alone = op.write || request_list<load_request>::next(*op.loads.front()) == nullptr;
+    while (!alone && !op.loads.empty())
+        suspect_loads_.push(op.loads.pop());
+    finish(op, all_pages, op.write ? status_of_failed_write(os_errno) : tier_status::failed);
 }
 
 /// Ends the first `pages` requests of the op, and the op if these were all.
@@ -319,31 +336,38 @@ void file_tier::deliver(tier_client& client) noexcept {
 
 // ---- freed slots --------------------------------------------------------------------------------
 
-/// One system call at most, and while nothing else is going on: punching waits for I/O on the file.
-/// Unless the backlog is big, or another shard may want the extents it holds back.
+/// One run of slots at a time, while there is no other I/O: it would wait for a hole being punched.
 void file_tier::trim() noexcept {
-    const bool urgent = slots_.trimmable() >= urgent_trim || pool_.free_extents() == 0;
-    if (in_flight_ != 0 && !urgent)
+    if (!slots_.wants_trim() || trim_->busy() || (in_flight_ != 0 && !trim_is_urgent()))
         return;
-    store_->discard(slots_.trim());
-    if (!store_->discards())
+    if (!store_->discards()) {
         slots_.forget_stale();
-    if (slots_.wants_trim() && in_flight_ == 0 && !armed_) {
-        armed_ = true;
-        queue_->arm();
+        return;
     }
+    if (const slot_run run = slots_.begin_trim(); run.count != 0)
+        trim_->start(run, workers_);
+}
+
+/// The backlog is big, or another shard may want the extents that wait for it.
+bool file_tier::trim_is_urgent() const noexcept {
+    return slots_.trimmable() >= urgent_trim || pool_.free_extents() == 0;
+}
+
+void file_tier::trim_ended() noexcept {
+    slots_.end_trim();
+    trim();
 }
 
 tier_usage file_tier::do_usage() const noexcept {
+    // What no shard holds is shared out evenly, so that the shards' figures add up.
+    const std::uint32_t owners = pool_.owners();
     tier_usage usage;
     usage.pages = slots_.used();
     usage.stored_bytes = usage.pages * page_size;
     usage.occupied_bytes = usage.stored_bytes;
     usage.memory_bytes =
-        slots_.record_bytes() + ops_.size() * (sizeof(run_op) + 2 * sizeof(io_op*));
-    // What no shard holds is shared out evenly, so that the shards' figures add up.
+        pool_.record_bytes() / owners + ops_.size() * (sizeof(run_op) + 2 * sizeof(io_op*));
     const std::uint64_t unheld = std::uint64_t{pool_.free_extents()} * pool_.slots_per_extent();
-    const std::uint32_t owners = std::max(pool_.owners(), 1u);
     const std::uint64_t most =
         std::min<std::uint64_t>(slots_.held() + unheld / owners, pool_.slots());
     usage.capacity_bytes = most * page_size;
@@ -356,9 +380,10 @@ tier_factory make_file_tier_factory(const file_tier_config& config) {
                           "tiers[].queue_depth: " + std::to_string(config.queue_depth) +
                               " is not allowed, 1 to 1024 are");
     auto store = std::make_shared<file_store>(config);
-    return [store, name = config.name, depth = config.queue_depth](const tier_context&) {
-        return std::make_unique<file_tier>(name, store, make_linux_aio_queue(store->fd(), depth),
-                                           depth);
+    return [store, name = config.name, depth = config.queue_depth](const tier_context& context) {
+        return std::make_unique<file_tier>(
+            name, file_tier::parts{store, make_linux_aio_queue(store->fd(), depth), depth,
+                                   context.workers, context.home});
     };
 }
 

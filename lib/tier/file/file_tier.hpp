@@ -9,8 +9,11 @@
 ///
 /// Requests wait for one of queue_depth I/Os; requests for consecutive slots become one I/O,
 /// wherever their buffers are. Reads go first, since faults wait for them. An I/O that ends short
-/// is started again for the rest. A slot's checksum and generation are kept in memory and verified
-/// when it is read: a torn, lost or misdirected write shows as `corrupt`.
+/// is started again for the rest; a read of several pages that fails is repeated page by page, so
+/// that one bad block loses one page. A slot's checksum and generation are kept in memory and
+/// verified when it is read: a torn, lost or misdirected write shows as `corrupt`.
+///
+/// Freed slots are discarded on a worker in groups of 64 (trim_job), while there is no other I/O.
 
 #include <array>
 #include <cstdint>
@@ -22,16 +25,22 @@
 #include "tier/file/file_store.hpp"
 #include "tier/file/request_list.hpp"
 #include "tier/file/slot_allocator.hpp"
+#include "tier/file/trim_job.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/tier.hpp"
 
 namespace uffdmm {
 
-class file_tier final : public swap_tier {
+class file_tier final : public swap_tier, private trim_listener {
   public:
-    /// `queue` works on store->fd() with at least `depth` I/Os. Throws setup_error (no memory).
-    file_tier(std::string name, std::shared_ptr<file_store> store, std::unique_ptr<aio_queue> queue,
-              unsigned depth);
+    struct parts {
+        std::shared_ptr<file_store> store;
+        std::unique_ptr<aio_queue> queue; ///< on store->fd(), for at least `depth` I/Os
+        unsigned depth = 1;
+        executor& workers; ///< after the tier, these two finish a trim that is under way
+        mailbox& home;
+    };
+    file_tier(std::string name, parts p);
     /// Waits for I/O under way; requests that have not ended never will.
     ~file_tier() override;
 
@@ -56,19 +65,26 @@ class file_tier final : public swap_tier {
 
     void start() noexcept;
     [[nodiscard]] bool reads_go_first() noexcept;
+    [[nodiscard]] bool has_waiting() const noexcept;
+    void start_next() noexcept;
     template <typename Request>
-    void start_run(request_list<Request>& waiting,
-                   request_list<Request> run_op::*requests) noexcept;
+    void start_run(request_list<Request>& waiting, request_list<Request> run_op::*requests,
+                   std::uint32_t most) noexcept;
     template <typename Request>
     void aim(run_op& op, const request_list<Request>& requests) noexcept;
     void submit() noexcept;
 
     void ended(run_op& op) noexcept;
+    void again(run_op& op) noexcept;
+    void fail(run_op& op, std::int64_t os_errno) noexcept;
     void finish(run_op& op, std::uint64_t pages, tier_status status) noexcept;
     void finish(store_request& request, tier_status status) noexcept;
     void finish(load_request& request, tier_status status) noexcept;
     void deliver(tier_client& client) noexcept;
+
     void trim() noexcept;
+    void trim_ended() noexcept override;
+    [[nodiscard]] bool trim_is_urgent() const noexcept;
 
     std::shared_ptr<file_store> store_;
     extent_pool& pool_;
@@ -82,11 +98,13 @@ class file_tier final : public swap_tier {
     std::vector<io_op*> reaped_; ///< scratch of do_poll()
     request_list<store_request> waiting_stores_;
     request_list<load_request> waiting_loads_;
-    unsigned reads_in_a_row_ = 0; ///< started while a write waited
+    request_list<load_request> suspect_loads_; ///< failed with others, to be read alone
+    unsigned reads_in_a_row_ = 0;              ///< started while a write waited
     request_list<store_request> done_stores_;
     request_list<load_request> done_loads_;
     bool delivering_ = false;
-    bool armed_ = false; ///< the next poll is for trimming or another submit
+    executor& workers_;
+    std::unique_ptr<trim_job> trim_;
 };
 
 /// Opens and sizes the storage that all shards' tiers will share. Throws setup_error naming the key

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <span>
+#include <utility>
 
 #include "uffdmm/check.hpp"
 
@@ -35,16 +36,14 @@ std::uint64_t mask_in_word(std::uint32_t word, std::uint32_t first, std::uint32_
 } // namespace
 
 slot_allocator::slot_allocator(extent_pool& pool, bool keep_stale)
-    : pool_(pool), keep_stale_(keep_stale) {
+    : pool_(pool), owner_(pool.join()), keep_stale_(keep_stale) {
     heads_.fill(no_extent);
     tails_.fill(no_extent);
-    pool_.join();
 }
 
 slot_allocator::~slot_allocator() {
     while (take_apart().count != 0) {
     }
-    pool_.abandon_records(static_cast<std::uint32_t>(reported_));
     pool_.leave();
 }
 
@@ -53,18 +52,18 @@ slot_run slot_allocator::allocate(std::uint32_t wanted) noexcept {
     candidate best;
     if (current_ != no_extent)
         search(current_, wanted, best);
+    const std::uint32_t last = tails_[roomy];
     for (unsigned i = 0; i < extents_searched && best.run.count < wanted; ++i) {
         const std::uint32_t extent = heads_[roomy];
-        if (extent == no_extent)
-            break;
-        search(extent, wanted, best);
+        if (extent == no_extent || (i != 0 && tails_[roomy] == last))
+            break; // seen all
+        if (extent != current_)
+            search(extent, wanted, best);
         unlink(extent); // to the end, so that others are searched next time
         link(extent, roomy);
     }
     if (best.run.count < wanted && add_extent())
         search(current_, wanted, best);
-    if (best.run.count == 0 && heads_[roomy] != no_extent)
-        search(heads_[roomy], wanted, best);
     if (best.run.count == 0 && heads_[scarce] != no_extent)
         search(heads_[scarce], wanted, best);
     if (best.run.count != 0)
@@ -101,12 +100,9 @@ slot_run slot_allocator::find(std::uint32_t extent, std::uint32_t wanted) noexce
 }
 
 bool slot_allocator::add_extent() noexcept {
-    const std::uint32_t extent = pool_.take(last_taken_ + 1);
+    const std::uint32_t extent = pool_.take(last_taken_ + 1, owner_);
     if (extent == no_extent)
         return false;
-    reported_ += pool_.adopt_records(extent);
-    pool_.record(extent) = {};
-    pool_.record(extent).free_slots = pool_.slots_in(extent);
     std::ranges::fill(pool_.stale(extent), 0);
     held_ += pool_.slots_in(extent);
     link(extent, roomy);
@@ -154,14 +150,17 @@ void slot_allocator::free(std::uint32_t slot) noexcept {
     ++pool_.record(extent).free_slots;
     --used_;
     relink(extent);
-    if (!keep_stale_)
-        vacate(extent);
+    vacate(extent);
 }
 
-/// Gives the extent back to the pool if nothing is in it.
+/// Gives the extent back to the pool if nothing is in it: no page, and no blocks to trim.
 void slot_allocator::vacate(std::uint32_t extent) noexcept {
-    if (!empty(extent) || extent == current_)
+    if (!empty(extent) || pool_.record(extent).to_trim)
         return;
+    if (extent == current_) {
+        current_ = no_extent;
+        last_taken_ = extent - 1; // so that a shard that stores little stays in one place
+    }
     unlink(extent);
     held_ -= pool_.slots_in(extent);
     pool_.give_back(extent);
@@ -171,6 +170,8 @@ bool slot_allocator::holds(std::uint32_t slot) const noexcept {
     if (slot >= pool_.slots())
         return false;
     const std::uint32_t extent = pool_.extent_of(slot);
+    if (pool_.owner_of(extent) != owner_)
+        return false;
     return (pool_.used(extent)[(slot - pool_.first_slot(extent)) / 64] >> slot % 64 & 1) != 0;
 }
 
@@ -193,27 +194,47 @@ void slot_allocator::want_trim(std::uint32_t extent) noexcept {
     trim_head_ = extent;
 }
 
-slot_run slot_allocator::trim() noexcept {
-    for (; trim_head_ != no_extent;) {
+slot_run slot_allocator::begin_trim() noexcept {
+    UFFDMM_CHECK(trimming_.count == 0, "one trim at a time");
+    while (trim_head_ != no_extent) {
         const std::uint32_t extent = trim_head_;
-        const std::uint32_t words = pool_.slots_per_extent() / 64;
-        std::uint32_t first = 0;
-        while (first < words && !is_trimmable(extent, first))
-            ++first;
-        std::uint32_t end = first;
-        for (; end < words && is_trimmable(extent, end); ++end) {
-            pool_.stale(extent)[end] = 0;
-            --trimmable_;
-        }
-        if (first != end) {
-            const std::uint32_t slots = std::min(end * 64, pool_.slots_in(extent)) - first * 64;
-            return {pool_.first_slot(extent) + first * 64, slots};
+        trimming_ = trimmable_run(extent);
+        if (trimming_.count != 0) {
+            set_used(extent, trimming_);
+            pool_.record(extent).free_slots -= trimming_.count;
+            relink(extent);
+            return trimming_;
         }
         trim_head_ = pool_.record(extent).next_to_trim;
         pool_.record(extent).to_trim = false;
         vacate(extent); // its last run has been trimmed
     }
     return {};
+}
+
+slot_run slot_allocator::trimmable_run(std::uint32_t extent) const noexcept {
+    const std::uint32_t words = pool_.slots_per_extent() / 64;
+    std::uint32_t first = 0;
+    while (first < words && !is_trimmable(extent, first))
+        ++first;
+    std::uint32_t end = first;
+    while (end < words && is_trimmable(extent, end))
+        ++end;
+    const std::uint32_t slots = std::min(end * 64, pool_.slots_in(extent)) - first * 64;
+    return first == end ? slot_run{} : slot_run{pool_.first_slot(extent) + first * 64, slots};
+}
+
+void slot_allocator::end_trim() noexcept {
+    const slot_run run = std::exchange(trimming_, {});
+    if (run.count == 0)
+        return;
+    const std::uint32_t extent = pool_.extent_of(run.first);
+    const std::uint32_t first = run.first - pool_.first_slot(extent);
+    for (std::uint32_t word = first / 64; word * 64 < first + run.count; ++word)
+        pool_.used(extent)[word] &= ~mask_in_word(word, first, run.count);
+    pool_.record(extent).free_slots += run.count;
+    relink(extent);
+    vacate(extent);
 }
 
 void slot_allocator::forget_stale() noexcept {
@@ -228,6 +249,7 @@ void slot_allocator::forget_stale() noexcept {
 }
 
 slot_run slot_allocator::take_apart() noexcept {
+    UFFDMM_CHECK(trimming_.count == 0, "a trim has ended");
     const std::uint32_t end = leaving_.first + leaving_.count;
     for (std::uint32_t slot = leaving_.first; slot < end; slot += pool_.slots_per_extent())
         pool_.give_back(pool_.extent_of(slot)); // only now: another shard may write there at once

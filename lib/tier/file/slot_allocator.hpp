@@ -30,25 +30,22 @@ class slot_allocator {
     /// Between 1 and `wanted` (at most longest_run) consecutive slots; count 0 if none is left.
     [[nodiscard]] slot_run allocate(std::uint32_t wanted) noexcept;
     void free(std::uint32_t slot) noexcept;
-    /// Whether the slot belongs to this shard and holds a page. Takes any number.
+    /// Whether the slot belongs to this shard and is not free. Takes any number.
     [[nodiscard]] bool holds(std::uint32_t slot) const noexcept;
 
     /// Slots in use.
     [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
     /// Slots of all extents held here.
     [[nodiscard]] std::uint64_t held() const noexcept { return held_; }
-    /// Memory of slot records this shard answers for.
-    [[nodiscard]] byte_count record_bytes() const noexcept {
-        return reported_ * pool_.record_bytes();
-    }
-
     /// Groups of 64 free slots (256 KiB) with blocks to give back.
     [[nodiscard]] std::uint32_t trimmable() const noexcept { return trimmable_; }
-    /// Whether trim() has something to do.
+    /// Whether begin_trim() may find something.
     [[nodiscard]] bool wants_trim() const noexcept { return trim_head_ != no_extent; }
-    /// The next such groups that lie side by side; count 0 if none. The caller gives their blocks
-    /// back before it calls anything else here.
-    [[nodiscard]] slot_run trim() noexcept;
+    /// The next such groups that lie side by side; count 0 if none. They are given out by nobody
+    /// until end_trim(), which must come before the next begin_trim().
+    [[nodiscard]] slot_run begin_trim() noexcept;
+    /// The blocks are given back, or never will be.
+    void end_trim() noexcept;
     /// Nothing is trimmed any more.
     void forget_stale() noexcept;
     /// Frees what is held, piece by piece: returns a run of slots that goes back to the pool with
@@ -70,6 +67,7 @@ class slot_allocator {
     void occupy(std::uint32_t extent, slot_run run) noexcept;
     void vacate(std::uint32_t extent) noexcept;
     void set_used(std::uint32_t extent, slot_run run) noexcept;
+    [[nodiscard]] slot_run trimmable_run(std::uint32_t extent) const noexcept;
     [[nodiscard]] bool is_trimmable(std::uint32_t extent, std::uint32_t word) const noexcept;
     void want_trim(std::uint32_t extent) noexcept;
     [[nodiscard]] bool empty(std::uint32_t extent) const noexcept;
@@ -80,17 +78,18 @@ class slot_allocator {
     void relink(std::uint32_t extent) noexcept;
 
     extent_pool& pool_;
+    std::uint32_t owner_;
     bool keep_stale_;
     std::array<std::uint32_t, lists> heads_;
     std::array<std::uint32_t, lists> tails_;
     std::uint32_t current_ = no_extent;
-    std::uint32_t last_taken_ = 0;
+    std::uint32_t last_taken_ = no_extent; ///< the pool is searched from the next one on
     std::uint32_t trim_head_ = no_extent;
     std::uint32_t trimmable_ = 0;
     std::uint64_t used_ = 0;
     std::uint64_t held_ = 0;
-    slot_run leaving_;           ///< see take_apart()
-    std::uint64_t reported_ = 0; ///< extents whose records are counted here
+    slot_run trimming_; ///< see begin_trim()
+    slot_run leaving_;  ///< see take_apart()
 };
 
 } // namespace uffdmm
