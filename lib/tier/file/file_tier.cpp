@@ -81,13 +81,22 @@ file_tier::~file_tier() {
 // ---- requests come in ---------------------------------------------------------------------------
 
 void file_tier::do_store(std::span<store_request* const> requests, tier_client& client) noexcept {
-    while (!requests.empty()) {
-        const std::size_t n = std::min<std::size_t>(requests.size(), batch);
-        store_run(requests.first(n));
-        requests = requests.subspan(n);
+    for (auto rest = requests; !rest.empty();) {
+        const std::size_t n = std::min<std::size_t>(rest.size(), batch);
+        store_run(rest.first(n));
+        rest = rest.subspan(n);
     }
     start();
+    // While the device works: no request ends, and no slot is read, before deliver().
+    for (const store_request* request : requests)
+        if (request->slot != no_slot)
+            remember_checksum(*request);
     deliver(client);
+}
+
+void file_tier::remember_checksum(const store_request& request) noexcept {
+    const std::uint32_t slot = number_of(request.slot);
+    pool_.checksum(slot) = checksum_of(request.contents, pool_.generation(slot));
 }
 
 /// At most 64 requests: in as few runs of slots as there are.
@@ -103,11 +112,8 @@ void file_tier::store_run(std::span<store_request* const> requests) noexcept {
             return;
         }
         for (std::uint32_t slot = run.first; slot < run.first + run.count; ++slot, ++at) {
-            store_request& request = *requests[at];
-            const std::uint8_t generation = pool_.generation(slot);
-            pool_.checksum(slot) = checksum_of(request.contents, generation);
-            request.slot = name_of(slot, generation);
-            waiting_stores_.push(request);
+            requests[at]->slot = name_of(slot, pool_.generation(slot));
+            waiting_stores_.push(*requests[at]);
         }
     }
 }

@@ -61,6 +61,7 @@ class file_tier final : public swap_tier, private trim_listener {
     [[nodiscard]] tier_usage do_usage() const noexcept override;
 
     void store_run(std::span<store_request* const> requests) noexcept;
+    void remember_checksum(const store_request& request) noexcept;
     void enqueue(load_request& request) noexcept;
 
     void start() noexcept;
