@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "overcommit/text.hpp"
@@ -22,15 +23,28 @@ uffdmm::histogram_snapshot between(const uffdmm::histogram_snapshot& before,
     return after;
 }
 
+/// "ram 105 MiB in 57 MiB": what is kept there, and the memory it takes where that is much.
 std::string tiers_text(const uffdmm::stats& now) {
     std::string text;
     for (const uffdmm::tier_stats& tier : now.tiers) {
-        text += " | " + tier.name + " " + bytes_text(tier.pages * uffdmm::page_size);
-        if (tier.memory_bytes >= uffdmm::page_size && tier.pages != 0)
+        if (tier.capacity_bytes == 0 && tier.pages == 0)
+            continue; // same-filled pages, and there are none
+        const uffdmm::byte_count kept = tier.pages * uffdmm::page_size;
+        text += " | " + tier.name + " " + bytes_text(kept);
+        if (tier.memory_bytes > kept / 16)
             text += " in " + bytes_text(tier.memory_bytes);
         if (tier.degraded)
             text += " (degraded)";
     }
+    return text;
+}
+
+/// Cut to one line of the terminal, which could not take it back otherwise.
+std::string fitted(std::string text, std::FILE* terminal) {
+    winsize size{};
+    if (::ioctl(::fileno(terminal), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 &&
+        text.size() >= size.ws_col)
+        text.resize(size.ws_col - 1u);
     return text;
 }
 
@@ -81,15 +95,19 @@ void monitor::print_line() {
     const auto rate = [&](std::uint64_t before, std::uint64_t after) {
         return count_text(static_cast<double>(after - std::min(before, after)) / seconds) + "/s";
     };
-    std::string text = fixed_text(std::chrono::duration<double>(now - start_).count(), 1) + " s " +
-                       current.phase + " | resident " + bytes_text(now_.resident_bytes) +
-                       " | staged " + bytes_text(now_.staged_bytes) + tiers_text(now_) +
-                       " | faults " + rate(last_faults_, now_.faults);
+    std::string text =
+        fixed_text(std::chrono::duration<double>(now - start_).count(), 1) + " s " + current.phase;
     const auto latency = between(last_.latency, current.latency);
     if (latency.count() != 0)
-        text += " | touches " + rate(last_.touches, current.touches) + " | p99 " +
+        text += " | touches " + rate(last_.touches, current.touches) + " p99 " +
                 time_text(static_cast<double>(latency.percentile(0.99)));
-    std::fprintf(line_, terminal_ ? "\r%s\033[K" : "%s\n", text.c_str());
+    text += " | faults " + rate(last_faults_, now_.faults) + " | resident " +
+            bytes_text(now_.resident_bytes) + " | staged " + bytes_text(now_.staged_bytes) +
+            tiers_text(now_);
+    if (terminal_)
+        std::fprintf(line_, "\r%s\033[K", fitted(std::move(text), line_).c_str());
+    else
+        std::fprintf(line_, "%s\n", text.c_str());
     std::fflush(line_);
     last_line_ = now;
     last_faults_ = now_.faults;
