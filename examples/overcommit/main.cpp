@@ -35,7 +35,7 @@ int main(int argc, char** argv) try {
     }
     return run(asked);
 } catch (const uffdmm::setup_error& e) {
-    std::fprintf(stderr, "overcommit: %s\nTry --help.\n", e.what());
+    std::fprintf(stderr, "overcommit: %s\nTry --help.\n", overcommit::by_option(e.what()).c_str());
     return 2;
 } catch (const std::exception& e) {
     std::fprintf(stderr, "overcommit: %s\n", e.what());

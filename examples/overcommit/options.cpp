@@ -198,21 +198,12 @@ std::vector<uffdmm::tier_config> default_tiers(const options& o) {
     return {ram, file};
 }
 
-/// The library names its keys; most are called like the option.
-std::string option_of(std::string_view message) {
-    std::string option = "--";
-    option += message.starts_with("tiers")  ? "tier: "
-              : message.starts_with("kind") ? "backing: "
-                                            : "";
-    return option.append(message);
-}
-
 void check(const options& o) {
     try {
         uffdmm::validate(o.manager);
         uffdmm::validate(o.region);
     } catch (const setup_error& e) {
-        throw setup_error(e.code(), option_of(e.what()), e.os_errno());
+        throw setup_error(e.code(), by_option(e.what()), e.os_errno());
     }
     const bool shared = o.region.kind == uffdmm::backing::shared_memory;
     if (o.discard_by != discard_call::api && (shared || !o.region.remove_events))
@@ -250,6 +241,18 @@ options parse_options(std::span<const std::string_view> arguments) {
         check(o);
     o.pattern.pages = uffdmm::pages_of(o.region.size);
     return o;
+}
+
+std::string by_option(std::string_view message) {
+    const std::string_view key = message.substr(0, message.find_first_of(":[. "));
+    if (key == "tiers")
+        return "--tier: " + std::string(message);
+    if (key == "kind")
+        return "--backing: " + std::string(message);
+    const std::string option = "--" + std::string(key);
+    const bool known = std::any_of(all_options.begin(), all_options.end(),
+                                   [&](const overcommit::option& o) { return o.name == option; });
+    return (known ? "--" : "") + std::string(message);
 }
 
 std::string usage() {

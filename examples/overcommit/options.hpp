@@ -47,6 +47,10 @@ struct options {
 /// option and what is allowed.
 [[nodiscard]] options parse_options(std::span<const std::string_view> arguments);
 
+/// The library's messages name its keys; this puts the option in front that sets the key, if one
+/// does.
+[[nodiscard]] std::string by_option(std::string_view message);
+
 /// What --help prints.
 [[nodiscard]] std::string usage();
 

@@ -13,7 +13,8 @@ using json = nlohmann::ordered_json;
 
 json percentiles(const uffdmm::histogram_snapshot& h) {
     return {{"p50", h.percentile(0.5)},    {"p90", h.percentile(0.9)}, {"p99", h.percentile(0.99)},
-            {"p999", h.percentile(0.999)}, {"mean", h.mean()},         {"count", h.count()}};
+            {"p999", h.percentile(0.999)}, {"max", h.percentile(1.0)}, {"mean", h.mean()},
+            {"count", h.count()}};
 }
 
 json options_of(const options& o) {

@@ -30,7 +30,8 @@ std::string count(std::uint64_t n) {
 
 std::string percentiles(const uffdmm::histogram_snapshot& h) {
     const auto at = [&](double p) { return time_text(static_cast<double>(h.percentile(p))); };
-    return "p50 " + at(0.5) + ", p90 " + at(0.9) + ", p99 " + at(0.99) + ", p99.9 " + at(0.999);
+    return "p50 " + at(0.5) + ", p90 " + at(0.9) + ", p99 " + at(0.99) + ", p99.9 " + at(0.999) +
+           ", max " + at(1.0);
 }
 
 std::string workload_of(const options& o) {
@@ -98,6 +99,9 @@ void add_verdict(const report& r, lines& out) {
     if (r.failed_calls != 0)
         out.add("calls", std::to_string(r.failed_calls) + " FAILED");
     const auto broken = [](uffdmm::byte_count excess) { return "BROKEN by " + bytes_text(excess); };
+    const auto& tiers = r.at_end.tiers;
+    if (std::any_of(tiers.begin(), tiers.end(), [](const auto& tier) { return tier.degraded; }))
+        out.add("", "a tier was full or failed: what no tier takes stays in memory");
     out.add("limit", !r.limit_broken()   ? "kept"
                      : r.own_excess != 0 ? broken(r.own_excess) + " by the library's account"
                                          : broken(r.observed_excess) + " by the kernel's account");

@@ -167,6 +167,14 @@ TEST_CASE("overcommit: a configuration that does not fit is refused as --config"
     CHECK(refusal({"--config", two.name()}).find("one region; it has 2") != std::string::npos);
 }
 
+TEST_CASE("overcommit: the library's messages are told by option", "[overcommit]") {
+    CHECK(by_option("limit: too small") == "--limit: too small");
+    CHECK(by_option("tiers[0].path (\"/x\"): no") == "--tier: tiers[0].path (\"/x\"): no");
+    CHECK(by_option("kind: no") == "--backing: kind: no");
+    CHECK(by_option("--limit: once") == "--limit: once");
+    CHECK(by_option("userfaultfd: not permitted") == "userfaultfd: not permitted");
+}
+
 TEST_CASE("overcommit: --help names every option", "[overcommit]") {
     const std::string text = usage();
     for (const char* option : {"--size", "--limit", "--tier", "--config", "--pattern", "--json",
