@@ -47,8 +47,11 @@ class UFFDMM_CXX_API region {
     [[nodiscard]] virtual std::byte* data() const noexcept = 0; ///< first byte, host virtual
     [[nodiscard]] virtual byte_count size() const noexcept = 0;
 
-    /// The contents are dead: reads give zeros from now on, memory and slots are freed. Pinned
-    /// pages are discarded too and stay pinned (as zeros).
+    /// The contents are dead: reads give zeros from now on, memory and slots are freed. busy if a
+    /// page of the range is pinned, and then nothing is discarded: the device behind the pin would
+    /// go on using a page that the guest no longer sees. (QEMU forbids discards altogether while
+    /// such a device is there: ram_block_discard_disable.) The library cannot refuse a madvise of
+    /// the embedder's own: it takes pinned pages with it, and they come back as zeros when touched.
     virtual result<void> discard(byte_count offset, byte_count length) = 0;
     /// Brings the range in and keeps it resident until as many unpins. Needed where a device or
     /// the kernel writes without faulting. limit_too_small if more would be pinned than the limit

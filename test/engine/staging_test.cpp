@@ -196,11 +196,11 @@ class staging_model {
     page_count release_frame(page_count f, bool partial) {
         const page_count c = f / cluster_pages;
         REQUIRE((where_[c] == cluster::place::finished ||
-                 (partial && where_[c] == cluster::place::fifo)));
+                 (partial && where_[c] != cluster::place::free)));
         REQUIRE(frames_[f] != content::staged);
         REQUIRE(frames_[f] != content::storing);
         const bool was_dead = frames_[f] == content::dead;
-        if (where_[c] == cluster::place::fifo)
+        if (where_[c] != cluster::place::finished)
             REQUIRE(was_dead);
         frames_[f] = content::empty;
         return was_dead ? 1 : 0;

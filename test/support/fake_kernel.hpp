@@ -27,8 +27,16 @@ struct fake_vcpu {
 class fake_kernel {
   public:
     enum class access { done, faulted, machine_check };
-    enum class op { take_out, move_in, copy_in, zero_in, continue_in, write_protect, poison,
-                    discard };
+    enum class op {
+        take_out,
+        move_in,
+        copy_in,
+        zero_in,
+        continue_in,
+        write_protect,
+        poison,
+        discard
+    };
     /// Asked before every operation: how many pages may succeed, and what then.
     struct injected {
         page_count most = UINT32_MAX;
@@ -47,6 +55,7 @@ class fake_kernel {
     std::function<injected(op, page_index)> inject;
     std::vector<fake_vcpu> vcpus;
     std::uint64_t clock_ns = 1;
+    bool asks_for_write = false; ///< reads look like writes (kvm_async_pf_asks_for_write)
 
     /// vcpu touches a page. `faulted`: it is blocked now, and a message is queued.
     access touch(fake_vcpu& cpu, page_index page, bool write) {
@@ -62,18 +71,20 @@ class fake_kernel {
         cpu.page = page;
         cpu.protect_wait = g.mapped;
         ++cpu.faults;
-        const auto kind = g.mapped              ? kernel_message::kind::protect
+        const auto kind = g.mapped                     ? kernel_message::kind::protect
                           : traits_.shared && g.cached ? kernel_message::kind::minor
-                                                : kernel_message::kind::missing;
-        faults_.push_back({kind, write, {page, 1}, 0});
+                                                       : kernel_message::kind::missing;
+        faults_.push_back({kind, write || asks_for_write, {page, 1}, 0});
         return access::faulted;
     }
     /// Contents of a mapped page, as the guest sees them.
     [[nodiscard]] std::byte* contents(page_index page) { return base_ + page.value * page_size; }
     [[nodiscard]] bool mapped(page_index page) const { return guest_[page.value].mapped; }
+    [[nodiscard]] bool cached(page_index page) const { return guest_[page.value].cached; }
 
-    /// madvise(DONTNEED) by a thread of the embedder: first the event, then, when it was read, the
-    /// discard itself. Until complete_discard() every operation answers EAGAIN.
+    /// madvise(DONTNEED) by a thread of the embedder, in its moments: the event is queued, and
+    /// every operation answers EAGAIN · the event was read, and the thread is awake: operations
+    /// work again · the pages go.
     void begin_discard(page_run run) {
         UFFDMM_CHECK(!discard_pending_, "one discard at a time");
         discard_pending_ = true;
@@ -82,11 +93,17 @@ class fake_kernel {
         events_.push_back({kernel_message::kind::remove, false, run, 0});
     }
     [[nodiscard]] bool discard_was_read() const { return discard_pending_ && discard_read_; }
-    void complete_discard() {
+    void wake_discarder() {
         UFFDMM_CHECK(discard_was_read(), "the event is read first");
         discard_pending_ = false;
+    }
+    void complete_discard() {
+        UFFDMM_CHECK(discard_read_ && !discard_pending_, "the thread is awake first");
+        discard_read_ = false;
         drop(discard_run_);
     }
+    /// A message as if the kernel had sent it.
+    void send(const kernel_message& m) { events_.push_back(m); }
     [[nodiscard]] std::size_t frames_in_use() const {
         std::size_t n = 0;
         for (bool full : frame_full_)
@@ -117,7 +134,7 @@ class fake_kernel {
         for (; n < out.size() && !events_.empty(); ++n) {
             out[n] = events_.front();
             events_.pop_front();
-            discard_read_ = true;
+            discard_read_ |= discard_pending_;
         }
         return n;
     }
@@ -128,7 +145,7 @@ class fake_kernel {
             if (g.poisoned)
                 return kernel_status::exists;
             const frame_index to = frame + i;
-            if (!g.mapped) {
+            if (!g.mapped && !g.cached) {
                 std::memset(this->frame(to), 0, page_size); // an empty frame reads as zeros
                 return kernel_status::ok;
             }
@@ -163,7 +180,7 @@ class fake_kernel {
     kernel_result zero_in(page_index page, page_count n) {
         return each(op::zero_in, page, n, [&](page_count i) {
             guest_page& g = guest_[page.value + i];
-            if (g.mapped || g.poisoned || g.cached)
+            if (g.mapped || (g.poisoned && !traits_.shared) || g.cached)
                 return kernel_status::exists;
             install(page + i, nullptr, false);
             return kernel_status::ok;
@@ -229,12 +246,25 @@ class fake_kernel {
         return std::uint64_t{page.value} << page_shift;
     }
 
-    /// A page of the file behind a shared region gets contents through another mapping.
-    void write_through_alias(page_index page, std::byte fill) {
+    /// Shared memory: somebody reads the page through another mapping of the file, which fills a
+    /// hole with zeros (second_mapping).
+    void touch_through_alias(page_index page) {
+        UFFDMM_CHECK(traits_.shared, "only shared memory has other mappings");
         guest_page& g = guest_[page.value];
+        if (!g.cached)
+            std::memset(contents(page), 0, page_size);
         g.cached = true;
-        std::memset(contents(page), static_cast<int>(fill), page_size);
     }
+    /// Shared memory: madvise(DONTNEED) takes the mapping away and leaves the page cache alone.
+    void unmap(page_index page) {
+        UFFDMM_CHECK(traits_.shared, "private memory would lose its contents");
+        guest_[page.value].mapped = false;
+        guest_[page.value].protected_ = false; // marker_loss
+    }
+    /// Private memory: as if the kernel had dropped the page while it is being discarded.
+    void unmap_private(page_index page) { drop({page, 1}); }
+    [[nodiscard]] bool is_protected(page_index page) const { return guest_[page.value].protected_; }
+    [[nodiscard]] bool poisoned(page_index page) const { return guest_[page.value].poisoned; }
 
   private:
     struct guest_page {
@@ -270,7 +300,9 @@ class fake_kernel {
     }
     void drop(page_run run) {
         for (page_index page = run.first; page < run.end(); page = page + 1) {
+            const bool marker = traits_.shared && guest_[page.value].poisoned;
             guest_[page.value] = {};
+            guest_[page.value].poisoned = marker; // punching a hole leaves it
             std::memset(contents(page), 0xdb, page_size);
         }
     }

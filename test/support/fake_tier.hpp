@@ -48,6 +48,7 @@ class fake_tier final : public swap_tier {
     struct held_page {
         std::uint64_t owner = 0;
         std::vector<std::byte> contents;
+        int reading = 0; ///< loads under way
     };
     struct work {
         store_request* store = nullptr;
@@ -61,7 +62,7 @@ class fake_tier final : public swap_tier {
     void do_load(std::span<load_request* const> requests, tier_client& client) noexcept override {
         for (load_request* request : requests) {
             UFFDMM_CHECK(pages_.contains(request->slot.value), "a load names a slot that exists");
-            ++reading_[request->slot.value];
+            ++pages_.at(request->slot.value).reading;
             if (shape_.synchronous)
                 finish({nullptr, request}, client);
             else
@@ -69,8 +70,10 @@ class fake_tier final : public swap_tier {
         }
     }
     void do_release(slot_id slot) noexcept override {
-        UFFDMM_CHECK(reading_[slot.value] == 0, "no slot is freed while it is read");
-        UFFDMM_CHECK(pages_.erase(slot.value) == 1, "a slot is freed once");
+        const auto page = pages_.find(slot.value);
+        UFFDMM_CHECK(page != pages_.end(), "a slot is freed once");
+        UFFDMM_CHECK(page->second.reading == 0, "no slot is freed while it is read");
+        pages_.erase(page);
         std::erase(order_, slot.value);
         controls_->stored_pages = pages_.size();
     }
@@ -114,7 +117,7 @@ class fake_tier final : public swap_tier {
             w.store->status = put(*w.store);
             client.store_done(*w.store);
         } else {
-            --reading_[w.load->slot.value];
+            --pages_.at(w.load->slot.value).reading;
             w.load->status = get(*w.load);
             client.load_done(*w.load);
         }
@@ -150,7 +153,6 @@ class fake_tier final : public swap_tier {
     shape shape_;
     std::shared_ptr<fake_tier_controls> controls_;
     std::unordered_map<std::uint64_t, held_page> pages_;
-    std::unordered_map<std::uint64_t, int> reading_;
     std::deque<std::uint64_t> order_;
     std::deque<work> work_;
     std::uint64_t next_slot_ = 1;

@@ -17,6 +17,7 @@ class shard_script {
     void run() {
         shard_world world(options());
         world.os.inject = [this](fake_kernel::op what, page_index) { return injection(what); };
+        world.os.asks_for_write = byte() % 4 == 0;
         while (!bytes_.empty()) {
             operation(world);
             world.check();
@@ -26,8 +27,14 @@ class shard_script {
             c->fail_stores = c->fail_loads = c->reject_stores = c->hold = false;
             c->capacity_pages = SIZE_MAX;
         }
+        if (world.options.when_full == on_swap_full::wait)
+            world.set_room(2 * pages_); // what fits nowhere may wait until there is room
         world.verify_all();
         world.steps(2000);
+        world.check();
+        while (!pinned_.empty())
+            unpin(world);
+        world.restore_all();
         world.check();
     }
 
@@ -46,10 +53,11 @@ class shard_script {
 
     world_options options() {
         world_options o;
-        const unsigned kind = byte() % 3;
+        const unsigned kind = byte() % 4;
         o.traits.shared = kind == 2;
-        o.traits.move = kind != 2;
+        o.traits.move = kind < 2;
         o.traits.remove_events = kind == 0;
+        o.when_full = byte() % 4 == 0 ? on_swap_full::wait : on_swap_full::exceed;
         o.policy = policy_names()[byte() % policy_names().size()];
         o.prefetch = prefetcher_names()[byte() % prefetcher_names().size()];
         switch (byte() % 5) {
@@ -67,6 +75,7 @@ class shard_script {
             break;
         case 3:
             o.tiers = {};
+            o.when_full = on_swap_full::exceed; // else the guest waits for ever
             break;
         default:
             break;
@@ -80,12 +89,14 @@ class shard_script {
     fake_kernel::injected injection(fake_kernel::op what) {
         if (!injecting_ || what == fake_kernel::op::poison || ++operations_ % period_ != 0)
             return {};
-        const kernel_status what_then[] = {kernel_status::again, kernel_status::again,
-                                           kernel_status::busy};
-        const bool may_be_busy =
-            what == fake_kernel::op::take_out || what == fake_kernel::op::move_in;
+        // Taking out may fail in every way. `exists` elsewhere would be a lie about the guest, and
+        // `gone` would have to end the world.
+        using s = kernel_status;
+        constexpr s any[] = {s::again, s::busy, s::no_memory, s::exists, s::gone, s::missing};
+        const bool out = what == fake_kernel::op::take_out;
+        const unsigned ways = out ? 6 : what == fake_kernel::op::discard ? 2 : 3;
         return {static_cast<page_count>(operations_ / period_ % 3),
-                may_be_busy ? what_then[operations_ % 3] : kernel_status::again};
+                any[operations_ / period_ % ways]};
     }
 
     page_index any_page() { return {number(pages_)}; }
@@ -102,8 +113,10 @@ class shard_script {
             sweep(w, what);
         else if (what < 190)
             w.steps(1 + what % 16);
-        else if (what < 205)
+        else if (what < 198)
             w.begin_discard(any_run(100));
+        else if (what < 205)
+            other_mapping(w, what);
         else if (what < 225)
             w.progress_discard();
         else if (what < 240)
@@ -135,10 +148,7 @@ class shard_script {
             pin(w, any_run(8));
             break;
         case 2:
-            if (!pinned_.empty()) {
-                UFFDMM_CHECK(w.run_command(kind::unpin, pinned_.back()).ok(), "unpin after pin");
-                pinned_.pop_back();
-            }
+            unpin(w);
             break;
         case 3:
             (void)w.run_command(kind::prefetch, any_run(64));
@@ -149,12 +159,27 @@ class shard_script {
         }
     }
     void pin(shard_world& w, page_run run) {
+        const bool alone = !w.discarding(); // else the pages may go while they are pinned
         if (pinned_.size() >= 3 || !w.run_command(command::kind::pin, run).ok())
             return;
         pinned_.push_back(run);
+        if (!alone)
+            return;
         for (page_index page = run.first; page < run.end(); page = page + 1)
-            UFFDMM_CHECK(w.os.mapped(page) || w.state(page) != page_state::resident,
+            UFFDMM_CHECK(w.os.mapped(page) || w.os.cached(page) ||
+                             w.state(page) != page_state::resident,
                          "a pinned page is there");
+    }
+    void unpin(shard_world& w) {
+        if (pinned_.empty())
+            return;
+        UFFDMM_CHECK(w.run_command(command::kind::unpin, pinned_.back()).ok(), "unpin after pin");
+        pinned_.pop_back();
+    }
+    void other_mapping(shard_world& w, unsigned what) {
+        const page_run run = any_run(20);
+        for (page_index page = run.first; page < run.end(); page = page + 1)
+            what % 2 == 0 ? w.touch_through_alias(page) : w.unmap(page);
     }
     void disturb(shard_world& w, unsigned what) {
         if (what % 8 == 0) {

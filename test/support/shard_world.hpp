@@ -5,6 +5,7 @@
 /// the guest must see. Operations come from a string of bytes, so that a random test and a fuzzer
 /// drive the same code. No threads: everything happens in step().
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "registry/registry.hpp"
@@ -32,6 +34,7 @@ struct world_options {
     std::size_t first_capacity = 128; ///< pages, of the first tier
     unsigned vcpus = 4;
     on_swap_full when_full = on_swap_full::exceed;
+    prefetcher_factory make_prefetcher; ///< instead of `prefetch`
 };
 
 class shard_world final : private waker, private squeeze_listener, private shard_observer {
@@ -51,8 +54,9 @@ class shard_world final : private waker, private squeeze_listener, private shard
         tuning.read_retry_ns = 50'000'000;
         engine = std::make_unique<shard<fake_kernel>>(
             os, shard<fake_kernel>::parts{tuning, money, *this, mail_, find_policy(o.policy),
-                                          find_prefetcher(o.prefetch, 16), std::move(tiers),
-                                          *this});
+                                          o.make_prefetcher ? o.make_prefetcher
+                                                            : find_prefetcher(o.prefetch, 16),
+                                          std::move(tiers), *this});
         set_room(o.room);
         os.vcpus.resize(o.vcpus);
         plans_.resize(o.vcpus);
@@ -111,7 +115,7 @@ class shard_world final : private waker, private squeeze_listener, private shard
         }
     }
 
-    /// madvise by the embedder, in its three moments; or the API's discard for shared memory.
+    /// madvise by the embedder, in its moments; or the API's discard for shared memory.
     void begin_discard(page_run run) {
         if (pending_discard_ || !options.traits.remove_events)
             return;
@@ -120,12 +124,18 @@ class shard_world final : private waker, private squeeze_listener, private shard
         os.begin_discard(run);
     }
     void progress_discard() {
-        if (!pending_discard_ || !os.discard_was_read())
+        if (!pending_discard_)
             return;
-        os.complete_discard();
-        forget_truth(*pending_discard_);
-        pending_discard_.reset();
+        if (os.discard_was_read()) {
+            os.wake_discarder();
+            discarder_awake_ = true;
+        } else if (std::exchange(discarder_awake_, false)) {
+            os.complete_discard();
+            forget_truth(*pending_discard_);
+            pending_discard_.reset();
+        }
     }
+    [[nodiscard]] bool discarding() const { return pending_discard_.has_value(); }
     void discard(page_run run) {
         if (options.traits.remove_events) {
             begin_discard(run);
@@ -143,6 +153,8 @@ class shard_world final : private waker, private squeeze_listener, private shard
                 truth_[page.value] = {};
     }
 
+    /// Starts a command that outlives the world's steps.
+    void post(command& c) { mail_.post(c); }
     result<void> run_command(command::kind what, page_run run, command* keep = nullptr) {
         command local(what, run, engine->commands());
         command& c = keep != nullptr ? *keep : local;
@@ -172,11 +184,53 @@ class shard_world final : private waker, private squeeze_listener, private shard
     }
     void check() const {
         engine->check_invariants();
+        check_slots();
         if (!check_limit || seen(event::kind::over_limit))
             return;
         // What is promised beyond the limit: stores under way may grow a tier's memory.
         UFFDMM_CHECK(money.free() >= -static_cast<std::int64_t>(bytes_of(512)),
                      "the limit is a promise");
+    }
+    /// No slot is leaked, and none is named twice.
+    void check_slots() const {
+        if (engine->in_flight() != 0)
+            return;
+        std::array<std::size_t, max_tiers + 1> named{};
+        for (page_index page{0}; page.value < options.pages; page = page + 1) {
+            const page_entry& entry = engine->table()[page];
+            named[entry.tier()] += entry.has(page_flag::has_slot) ? 1 : 0;
+        }
+        for (tier_number tier = 1; tier <= engine->tiers().last(); ++tier)
+            UFFDMM_CHECK(engine->tiers().at(tier).usage().pages == named[tier],
+                         "every slot is named by one page");
+    }
+    /// Brings everything in: afterwards the guest needs the library no more.
+    void restore_all() {
+        finish();
+        UFFDMM_CHECK(run_command(command::kind::restore, {{0}, options.pages}).ok(), "restored");
+        for (page_index page{0}; page.value < options.pages; page = page + 1) {
+            if (os.poisoned(page))
+                continue;
+            std::byte expected[page_size];
+            fill(expected, page, truth_[page.value]);
+            const bool there = os.mapped(page) || os.cached(page);
+            UFFDMM_CHECK(there ? std::memcmp(os.contents(page), expected, page_size) == 0
+                               : truth_[page.value] == 0 || is_zero(expected),
+                         "restoring leaves plain memory with its contents");
+            UFFDMM_CHECK(!os.is_protected(page), "restoring leaves writable memory");
+        }
+    }
+    /// Another mapping of shared memory reads the page. Where we hold no contents it may write.
+    void touch_through_alias(page_index page) {
+        if (!options.traits.shared || state(page) == page_state::resident || os.poisoned(page))
+            return;
+        os.touch_through_alias(page);
+        if (state(page) == page_state::untouched && !being_discarded(page))
+            fill(os.contents(page), page, ++truth_[page.value]);
+    }
+    void unmap(page_index page) {
+        if (options.traits.shared)
+            os.unmap(page);
     }
     [[nodiscard]] bool seen(event::kind kind) const {
         for (const event& e : events)
@@ -187,8 +241,8 @@ class shard_world final : private waker, private squeeze_listener, private shard
     [[nodiscard]] unsigned machine_checks() const { return machine_checks_; }
     [[nodiscard]] page_state state(page_index page) const { return engine->table()[page].state(); }
 
-    /// What a page must hold after its `version`th write: most pages compressible, some same-filled,
-    /// some zero.
+    /// What a page must hold after its `version`th write: most pages compressible, some
+    /// same-filled, some zero.
     static void fill(std::byte* out, page_index page, std::uint32_t version) {
         if (version == 0 || version % 7 == 6) {
             std::memset(out, 0, page_size);
@@ -277,10 +331,15 @@ class shard_world final : private waker, private squeeze_listener, private shard
             truth_[page.value] = {};
     }
 
+    [[nodiscard]] static bool is_zero(const std::byte* contents) {
+        return fill_pattern_of(contents) == std::uint64_t{0};
+    }
+
     mailbox mail_;
     std::vector<plan> plans_;
     std::vector<std::uint32_t> truth_;
     std::optional<page_run> pending_discard_;
+    bool discarder_awake_ = false;
     std::vector<page_run> busy_;
     unsigned machine_checks_ = 0;
 };

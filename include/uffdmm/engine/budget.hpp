@@ -164,9 +164,7 @@ class account {
     [[nodiscard]] static std::int64_t chunk_for(std::int64_t wanted) {
         return std::max(wanted, chunk);
     }
-    void grant(std::int64_t bytes) {
-        granted_.store(granted() + bytes, std::memory_order_relaxed);
-    }
+    void grant(std::int64_t bytes) { granted_.store(granted() + bytes, std::memory_order_relaxed); }
     void give_back(std::int64_t bytes) {
         granted_.store(granted() - bytes, std::memory_order_relaxed);
         shared_.give(bytes);

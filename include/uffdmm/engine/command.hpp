@@ -20,18 +20,18 @@ class command_queue;
 
 struct command final : message {
     enum class kind : std::uint8_t {
-        barrier,      ///< everything read before this is dealt with
-        check_pins,   ///< busy if a page of the run is pinned
-        discard,      ///< forget contents, and take them out of the guest
+        barrier,    ///< everything read before this is dealt with
+        check_pins, ///< busy if a page of the run is pinned
+        discard,    ///< forget contents, and take them out of the guest
         pin,
         unpin,
-        query,        ///< fills `answer` from `at` on
+        query, ///< fills `answer` from `at` on
         prefetch,
         evict,
-        restore,      ///< bring everything in and leave it writable
-        idle,         ///< no fault waits, nothing is on its way
-        settle,       ///< memory is below the limit, or cannot be brought there
-        stop          ///< no more reads and writes of tiers; then the thread ends
+        restore, ///< bring everything in and leave it writable
+        idle,    ///< no fault waits, nothing is on its way
+        settle,  ///< memory is below the limit, or cannot be brought there
+        stop     ///< no more reads and writes of tiers; then the thread ends
     };
     struct run_of_state {
         page_run pages;
@@ -62,10 +62,11 @@ struct command final : message {
     command_queue& home;
 
     // Progress and answers: the shard's until it is done.
-    page_index at;             ///< next page to look at
+    page_index at; ///< next page to look at
     unsigned phase = 0;
     unsigned tries = 0;
-    page_count pages = 0;      ///< pages that left memory (evict), or are short (restore)
+    page_index counted = no_page; ///< evict: end of the window counted last
+    page_count pages = 0;         ///< pages that left memory (evict), or are short (restore)
     result<void> outcome;
     std::array<run_of_state, 256> answer;
     std::size_t answers = 0;

@@ -32,15 +32,19 @@ class command_runner {
     [[nodiscard]] bool stopped() const { return stopped_; }
     /// Everything is being brought in: reclaim would undo it.
     [[nodiscard]] bool restoring() const { return restoring_; }
+    /// The last command tried could not go on for lack of memory.
+    [[nodiscard]] bool starving() const { return starving_; }
 
     /// One slice of the first command. Returns whether anything got further.
     bool step(bool starving_on_tiers) {
+        starving_ = false;
         command* c = queue_.front();
         if (c == nullptr)
             return false;
         stuck_ = starving_on_tiers;
         const page_index before = c->at;
         const unsigned phase_before = c->phase;
+        const unsigned tries_before = c->tries;
         const outcome how = run(*c);
         if (how.finished) {
             queue_.pop();
@@ -48,7 +52,7 @@ class command_runner {
             return true;
         }
         queue_.rotate();
-        return c->at != before || c->phase != phase_before;
+        return c->at != before || c->phase != phase_before || c->tries != tries_before;
     }
 
   private:
@@ -110,14 +114,31 @@ class command_runner {
             if (const outcome pinned = check_pins(c); !pinned.what.ok())
                 return pinned;
         const page_run run = next_slice(c);
+        if (!unpoison(run))
+            return unfinished();
         const kernel_result r = core_.os.discard(run.first, run.count);
-        if (r.status == kernel_status::again)
+        discards_.forget({run.first, r.done});
+        c.at = run.first + r.done;
+        if (r.status == kernel_status::again || r.status == kernel_status::busy)
             return unfinished();
         if (r.status != kernel_status::ok)
             return {true, error{errc::system, r.os_errno, "discarding guest pages"}};
-        discards_.forget(run);
-        c.at = run.end();
         return {c.at == c.run.end(), {}};
+    }
+
+    /// shmem: the poison marker outlives the page that is punched out (seen on Linux 6.18). A page
+    /// mapped over it takes its place, and goes with the rest.
+    [[nodiscard]] bool unpoison(page_run run) {
+        if (!core_.traits.shared || core_.counts.poisoned_pages.load() == 0)
+            return true;
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            if (core_.table[page].state() != page_state::poisoned)
+                continue;
+            const kernel_result r = core_.os.zero_in(page, 1);
+            if (r.done == 0 && r.status != kernel_status::exists)
+                return false;
+        }
+        return true;
     }
 
     // ---- pinning --------------------------------------------------------------------------------
@@ -132,14 +153,16 @@ class command_runner {
         for (; c.at < run.end(); c.at = c.at + 1) {
             page_entry& entry = core_.table[c.at];
             entry.set(page_flag::pinned);
-            const install_status status = faults_.bring_in(c.at);
+            const install_status status = faults_.bring_in_surely(c.at);
             if (status == install_status::done)
                 take_pin(c.at);
             else if (status == install_status::poisoned || status == install_status::gone ||
                      (status == install_status::starved && stuck_))
                 return undo_pin(c, status);
-            else
+            else {
+                starving_ = status == install_status::starved;
                 return unfinished();
+            }
         }
         return {c.at == c.run.end(), {}};
     }
@@ -237,49 +260,72 @@ class command_runner {
         return {c.at == c.run.end(), {}};
     }
 
-    /// Phase 0 counts what is in memory, 1 takes it out of the guest, 2 + n drains the n oldest
-    /// staged clusters (the run's are the youngest), 2 waits for the writes.
+    /// Phases, each of which walks the run: out of the guest · out of the frames · wait for the
+    /// writes, and see what stayed.
     outcome evict(command& c) {
-        if (c.phase == 0) {
-            c.pages = in_memory(c.run);
-            c.phase = 1;
+        switch (c.phase) {
+        case 0:
+            return take_out_window(c);
+        case 1:
+            return drain_slice(c);
+        default:
+            return wait_for_slice(c);
         }
-        if (c.phase == 1)
-            return evict_slice(c);
-        if (c.phase > 2) {
-            if (core_.frames.fifo_size() == 0) {
-                c.phase = 2;
-            } else if (writes_.has_room()) {
-                (void)writes_.drain_oldest();
-                --c.phase;
-            }
-            return unfinished();
-        }
-        if (staged_left(c) && writes_.in_flight() != 0)
-            return unfinished();
-        (void)reclaim_.tidy();
-        const page_count left = in_memory(c.run);
-        c.pages = c.pages > left ? c.pages - left : 0;
-        return {};
     }
-    outcome evict_slice(command& c) {
+    outcome take_out_window(command& c) {
         const page_index window_end = evictor_.window_of(c.at) + cluster_pages;
-        const page_count n = std::min(window_end, c.run.end()) - c.at;
-        const evict_status how = evictor_.evict_run({c.at, n});
+        const page_run run{c.at, std::min(window_end, c.run.end()) - c.at};
+        if (c.counted != run.end())
+            c.pages += in_memory(run);
+        c.counted = run.end();
+        const evict_status how = evictor_.evict_run(run);
         if (how == evict_status::parked)
             return unfinished();
         if (how == evict_status::no_room) {
-            (void)writes_.drain_oldest();
+            const bool offered = writes_.drain_oldest();
             (void)reclaim_.release(true);
-            const bool hopeless = writes_.in_flight() == 0 && ++c.tries > core_.frames.fifo_size();
-            if (!hopeless)
+            c.tries += offered || writes_.in_flight() == 0 ? 1 : 0;
+            if (c.tries <= core_.frames.living() + 1) // not every cluster was offered in vain yet
                 return unfinished();
         }
-        c.at = c.at + n;
         c.tries = 0;
+        return go_on(c, run.end());
+    }
+    outcome drain_slice(command& c) {
+        const page_run run = next_slice(c);
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            const page_entry& entry = core_.table[page];
+            if (entry.state() != page_state::staged || entry.has(page_flag::storing))
+                continue;
+            if (!writes_.has_room()) {
+                c.at = page;
+                return unfinished();
+            }
+            writes_.drain_holder(entry.frame());
+        }
+        return go_on(c, run.end());
+    }
+    outcome wait_for_slice(command& c) {
+        const page_run run = next_slice(c);
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            if (core_.table[page].has(page_flag::storing)) {
+                c.at = page;
+                return unfinished();
+            }
+            c.pages -= std::min(c.pages, in_memory({page, 1}));
+        }
+        c.at = run.end();
+        if (c.at != c.run.end())
+            return unfinished();
+        (void)reclaim_.tidy();
+        return {};
+    }
+    /// The next slice, or the next phase.
+    static outcome go_on(command& c, page_index to) {
+        c.at = to;
         if (c.at == c.run.end()) {
-            c.phase = 2 + static_cast<unsigned>(core_.frames.fifo_size());
             c.at = c.run.first;
+            ++c.phase;
         }
         return unfinished();
     }
@@ -290,12 +336,6 @@ class command_runner {
             n += state == page_state::resident || state == page_state::staged ? 1 : 0;
         }
         return n;
-    }
-    [[nodiscard]] bool staged_left(const command& c) const {
-        for (page_index page = c.run.first; page < c.run.end(); page = page + 1)
-            if (core_.table[page].state() == page_state::staged)
-                return true;
-        return false;
     }
 
     /// Brings every page in, writable, whatever the limit says: the caller has compared.
@@ -333,7 +373,8 @@ class command_runner {
     }
     outcome settle(command& c) {
         (void)reclaim_.tidy();
-        if (core_.money.available() >= 0)
+        // Below its share it has done its part: others are asked, too.
+        if (core_.money.available() >= 0 || !core_.money.over_share())
             return {};
         if (stuck_ && writes_.in_flight() == 0 && ++c.phase > 64)
             return failed(errc::limit_too_small, "set_limit: memory cannot be brought below it");
@@ -357,6 +398,7 @@ class command_runner {
     pin_table pins_;
     command_queue queue_;
     bool stuck_ = false;
+    bool starving_ = false;
     bool stopped_ = false;
     bool restoring_ = false;
 };

@@ -13,9 +13,10 @@ namespace uffdmm {
 enum class evict_status : std::uint8_t {
     done,    ///< at least one page left
     nothing, ///< no page may leave
-    blocked, ///< every page tried is busy for the moment
+    blocked, ///< every page tried is busy or pinned: others may still leave
+    fresh,   ///< every page tried was installed a moment ago
     no_room, ///< no free cluster of frames
-    parked   ///< an event is unread
+    parked   ///< an event is unread; some pages may have left
 };
 
 template <kernel Kernel>
@@ -25,14 +26,19 @@ class evictor {
 
     /// Evicts the policy's next victim and those of its neighbours that the policy lets go.
     evict_status evict_cluster() {
-        const page_index victim = next_victim();
-        if (victim == no_page)
+        core_.fresh.expire(core_.table, core_.step_ns);
+        if (core_.policy->size() == 0)
             return evict_status::nothing;
+        evict_status passed_over = evict_status::blocked;
+        const page_index victim = next_victim(passed_over);
+        if (victim == no_page)
+            return passed_over;
         const page_index base = window_of(victim);
         std::uint64_t wanted = 0;
         for (unsigned i = 0; i < window_pages(base); ++i) {
             const page_index page = base + i;
-            if (evictable(page) && (page == victim || !core_.policy->keep(page)))
+            if (evictable(page) && !core_.table[page].has(page_flag::fresh) &&
+                (page == victim || !core_.policy->keep(page)))
                 wanted |= bit(i);
         }
         return evict(base, wanted);
@@ -52,15 +58,20 @@ class evictor {
         return {page.value & ~(cluster_pages - 1)};
     }
 
-  private:
-    static constexpr unsigned most_pinned_victims = 256;
+    /// Victims passed over in one call, because they are pinned or fresh.
+    static constexpr unsigned most_passed_over = 256;
 
-    /// The policy's next victim that is not pinned; pinned ones move out of the way.
-    [[nodiscard]] page_index next_victim() {
-        for (unsigned tries = 0; tries < most_pinned_victims; ++tries) {
+  private:
+    /// The policy's next victim that may leave; others move out of the way. no_page: `why` tells
+    /// what was in the way.
+    [[nodiscard]] page_index next_victim(evict_status& why) {
+        for (unsigned tries = 0; tries < most_passed_over; ++tries) {
             const page_index page = core_.policy->next_victim();
-            if (page == no_page || !core_.table[page].has(page_flag::pinned))
+            const page_entry& entry = core_.table[page];
+            if (!entry.has(page_flag::pinned) && !entry.has(page_flag::fresh))
                 return page;
+            if (entry.has(page_flag::fresh))
+                why = evict_status::fresh;
             core_.policy->requeue(page);
         }
         return no_page;
@@ -87,19 +98,22 @@ class evictor {
         }
         const bool moved = c->staged != 0;
         core_.frames.commit(*c);
-        if (moved)
-            return evict_status::done;
-        return parked ? evict_status::parked : evict_status::blocked;
+        if (parked)
+            return evict_status::parked;
+        return moved ? evict_status::done : evict_status::blocked;
     }
 
-    /// Pages of the window that are mapped and not wanted: no ioctl may span them. The others are
-    /// holes. (An untouched page can be mapped only while the kernel is still discarding it: its
-    /// contents are dead, so sweeping it into a frame nobody reads is harmless.)
+    /// Pages of the window that are not wanted and may have contents: no ioctl may span them. The
+    /// others are holes. An untouched page of private memory can be mapped only while the kernel is
+    /// still discarding it: its contents are dead, so sweeping it into a frame nobody reads is
+    /// harmless. One of shared memory may hold what came through another mapping
+    /// (second_mapping), which is not ours to take.
     [[nodiscard]] std::uint64_t staying(page_index base, std::uint64_t wanted) const {
         std::uint64_t mask = 0;
         for (unsigned i = 0; i < window_pages(base); ++i) {
             const page_state state = core_.table[base + i].state();
-            if (state == page_state::resident || state == page_state::poisoned)
+            if (state == page_state::resident || state == page_state::poisoned ||
+                (state == page_state::untouched && core_.traits.shared))
                 mask |= bit(i);
         }
         return mask & ~wanted;
@@ -109,8 +123,9 @@ class evictor {
     [[nodiscard]] static std::uint64_t run_mask(unsigned start, std::uint64_t wanted,
                                                 std::uint64_t stays) {
         const std::uint64_t barrier = stays >> start << start;
-        const std::uint64_t below =
-            barrier == 0 ? ~std::uint64_t{0} : bit(static_cast<unsigned>(std::countr_zero(barrier))) - 1;
+        const std::uint64_t below = barrier == 0
+                                        ? ~std::uint64_t{0}
+                                        : bit(static_cast<unsigned>(std::countr_zero(barrier))) - 1;
         return wanted & below & ~(bit(start) - 1);
     }
 
@@ -118,8 +133,8 @@ class evictor {
     bool take_out(cluster& c, unsigned start, std::uint64_t run) {
         const auto last = static_cast<unsigned>(63 - std::countl_zero(run));
         for (unsigned at = start; at <= last;) {
-            const kernel_result r = core_.os.take_out(c.base + at, last + 1 - at,
-                                                      core_.frames.frame_of(c, at));
+            const kernel_result r =
+                core_.os.take_out(c.base + at, last + 1 - at, core_.frames.frame_of(c, at));
             ++core_.counts.evict_ioctls;
             for (unsigned i = at; i < at + r.done; ++i)
                 if ((run & bit(i)) != 0)
@@ -127,10 +142,11 @@ class evictor {
             at += r.done;
             if (r.status == kernel_status::ok)
                 return false;
-            if (r.status == kernel_status::again || r.status == kernel_status::gone)
+            if (r.status == kernel_status::again)
                 return true;
-            UFFDMM_CHECK(r.status == kernel_status::busy || r.status == kernel_status::exists ||
-                             r.status == kernel_status::no_memory,
+            // Busy: pinned by the kernel (pinned_pages). Gone: unmapped without our hearing of it,
+            // or the process is exiting. Either way the page stays and the next one is tried.
+            UFFDMM_CHECK(r.status != kernel_status::unsupported,
                          "the kernel refused to take pages out");
             if ((run & bit(at)) != 0) {
                 ++core_.counts.busy_pages;

@@ -2,8 +2,8 @@
 #pragma once
 
 /// Answers page faults. Every message read is answered exactly once: its page is installed,
-/// zeroed or poisoned, or it waits in a queue here (for memory, or for an unread event), or in a
-/// load batch. Never waits, allocates, locks or logs; never touches guest memory.
+/// zeroed or poisoned, or it waits in a queue here (for memory, a buffer, or an unread event), or
+/// in a load batch. Never waits, allocates, locks or logs; never touches guest memory.
 ///
 ///     read ─► events first ─► faults ─┬─ untouched ─► zeros (+ window)
 ///                                     ├─ staged ────► take back
@@ -12,14 +12,17 @@
 ///                                     └─ poisoned ──► poison again
 ///     parked or starved ─► waiting queue ─► retried in order every step
 
+#include <algorithm>
 #include <array>
-#include <vector>
+#include <span>
 
 #include "uffdmm/engine/discarder.hpp"
 #include "uffdmm/engine/installer.hpp"
-#include "uffdmm/engine/prefetch_log.hpp"
 #include "uffdmm/engine/shard_core.hpp"
 #include "uffdmm/engine/swap_in.hpp"
+#include "uffdmm/engine/waiting_faults.hpp"
+#include "uffdmm/prefetch/clip_window.hpp"
+#include "uffdmm/prefetch/proven.hpp"
 
 namespace uffdmm {
 
@@ -28,44 +31,49 @@ class fault_path {
   public:
     fault_path(shard_core<Kernel>& core, installer<Kernel>& install, swap_in<Kernel>& reads,
                discarder<Kernel>& discards)
-        : core_(core), installer_(install), reads_(reads), discards_(discards) {
-        waiting_.reserve(expected_waiters);
-    }
+        : core_(core), installer_(install), reads_(reads), discards_(discards),
+          waiting_(core.table) {}
 
     /// Reads and answers one batch of messages; returns how many there were.
     std::size_t serve() {
-        std::array<kernel_message, batch> messages;
-        const std::size_t n = core_.os.read(messages);
+        const std::size_t n = core_.os.read(messages_);
         if (n == 0)
             return 0;
         const std::uint64_t now = core_.os.now_ns();
         // fault_before_remove: a fault may be read before the event that precedes it.
         for (std::size_t i = 0; i < n; ++i)
-            handle_event(messages[i]);
+            handle_event(messages_[i]);
+        std::uint64_t seen = 0;
         for (std::size_t i = 0; i < n; ++i) {
-            const kernel_message& m = messages[i];
-            if (!is_fault(m))
+            const kernel_message& m = messages_[i];
+            if (!is_fault(m) || m.pages.count == 0)
                 continue;
             ++core_.counts.faults;
-            if (repeated(std::span(messages.data(), i), m))
+            const std::uint64_t mark = std::uint64_t{1} << m.pages.first.value % 64;
+            if ((seen & mark) != 0 && repeated(std::span(messages_.data(), i), m))
                 ++core_.counts.duplicate_faults;
             else
                 answer({m.pages.first, m.what, m.write, now});
+            seen |= mark;
         }
         return n;
     }
 
     /// Tries again what could not be answered; returns whether any of it could.
     bool retry_waiting() {
-        const std::size_t n = waiting_.size();
         starving_ = false;
         parked_ = false;
-        std::size_t kept = 0;
-        for (std::size_t i = 0; i < n; ++i)
-            if (!try_answer(waiting_[i]))
-                waiting_[kept++] = waiting_[i];
-        waiting_.resize(kept);
-        return kept < n;
+        bool answered = false;
+        for (std::size_t n = waiting_.size(); n != 0 && !parked_; --n) {
+            const fault f = waiting_.pop();
+            if (waits(try_answer(f)))
+                waiting_.push(f);
+            else
+                answered = true;
+        }
+        if (answered && waiting_.take_overflow())
+            (void)core_.os.wake({0}, core_.pages());
+        return answered;
     }
 
     [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
@@ -76,27 +84,28 @@ class fault_path {
 
     /// Brings one page in as if it had been written to (by the guest), without prefetching.
     install_status bring_in(page_index page) {
-        fault f{page, kernel_message::kind::missing, true, core_.os.now_ns()};
+        const fault f{page, kernel_message::kind::missing, true, core_.step_ns, true};
         const page_entry& entry = core_.table[page];
         if (entry.state() == page_state::resident)
             return entry.has(page_flag::write_protected) ? unprotect(page) : install_status::done;
         if (entry.state() == page_state::poisoned)
             return install_status::poisoned;
-        return bring_in_absent(f, false);
+        return bring_in_absent(f);
+    }
+
+    /// The same for a page that has to be there, whatever we believe: a page that was installed
+    /// while the kernel was discarding it is gone, though nobody told.
+    install_status bring_in_surely(page_index page) {
+        const page_entry& entry = core_.table[page];
+        const bool believed = entry.state() == page_state::resident;
+        if (believed && !entry.has(page_flag::write_protected))
+            return fill_if_gone(page);
+        return bring_in(page);
     }
 
   private:
     static constexpr std::size_t batch = 64;
-    static constexpr std::size_t expected_waiters = 4096;
     static constexpr page_count longest_unprotect = 16;
-
-    struct fault {
-        page_index page;
-        kernel_message::kind what = kernel_message::kind::missing;
-        bool write = false;
-        std::uint64_t asked_ns = 0;
-        bool waited = false; ///< was in the queue: the prefetcher has seen it
-    };
 
     [[nodiscard]] static bool is_fault(const kernel_message& m) {
         using k = kernel_message::kind;
@@ -118,16 +127,19 @@ class fault_path {
     }
 
     void answer(const fault& f) {
-        if (try_answer(f))
+        // What answers the first fault on a page wakes everybody who waits for it.
+        if (core_.table[f.page].has(page_flag::waiting)) {
+            ++core_.counts.duplicate_faults;
             return;
-        if (starving_)
-            ++core_.counts.direct_reclaims;
-        waiting_.push_back(f);
-        waiting_.back().waited = true;
+        }
+        const install_status status = try_answer(f);
+        if (!waits(status))
+            return;
+        core_.counts.direct_reclaims += status == install_status::starved ? 1 : 0;
+        waiting_.push(f);
     }
 
-    /// Returns false if the fault has to wait here.
-    bool try_answer(const fault& f) {
+    install_status try_answer(const fault& f) {
         const install_status status = resolve(f);
         if (status == install_status::parked) {
             ++core_.counts.eagain_retries;
@@ -135,7 +147,12 @@ class fault_path {
         }
         if (status == install_status::starved)
             starving_ = true;
-        return status != install_status::parked && status != install_status::starved;
+        return status;
+    }
+    /// Whether the fault has to wait here.
+    [[nodiscard]] static bool waits(install_status status) {
+        return status == install_status::parked || status == install_status::starved ||
+               status == install_status::crowded;
     }
 
     install_status resolve(const fault& f) {
@@ -149,12 +166,12 @@ class fault_path {
         }
         if (f.what == kernel_message::kind::minor)
             return resolve_foreign(f);
-        return bring_in_absent(f, !f.waited);
+        return bring_in_absent(f);
     }
 
     // ---- absent pages ---------------------------------------------------------------------------
 
-    install_status bring_in_absent(const fault& f, bool may_prefetch) {
+    install_status bring_in_absent(const fault& f) {
         // A write-protect fault on a page that has left since is answered like a missing one: the
         // installation wakes whoever waits for the page, whatever for.
         const bool write = f.write || f.what == kernel_message::kind::protect;
@@ -165,7 +182,7 @@ class fault_path {
                 core_.record(resolution::staged, f.asked_ns);
             return status;
         }
-        const prefetch_window window = may_prefetch ? ask_prefetcher(f.page) : prefetch_window{};
+        const prefetch_window window = f.waited ? prefetch_window{} : ask_prefetcher(f.page);
         return entry.state() == page_state::untouched ? zero_fill(f, write, window)
                                                       : swap_page_in(f, write, window);
     }
@@ -183,10 +200,8 @@ class fault_path {
         page_count hits = 0;
         const prefetch_window window = core_.prefetch->on_fault(page, hits);
         if (hits != 0)
-            core_.counts.prefetch_hits += log_.proven(core_.table, page);
-        if (window.count != 0)
-            log_.add(window.first, window.stride, window.count);
-        return window;
+            core_.counts.prefetch_hits += clear_proven(core_.table, page, window, hits);
+        return clipped(window, core_.pages());
     }
 
     install_status zero_fill(const fault& f, bool write, const prefetch_window& window) {
@@ -278,7 +293,11 @@ class fault_path {
         core_.table[page].set(page_flag::write_prone);
         if (r.done != 0)
             return install_status::done;
-        return r.status == kernel_status::again ? install_status::parked : install_status::gone;
+        return not_done(r.status);
+    }
+    /// For an operation that is right whenever it gets through.
+    [[nodiscard]] static install_status not_done(kernel_status status) {
+        return status == kernel_status::gone ? install_status::gone : install_status::parked;
     }
     [[nodiscard]] bool is_clean(page_index page) const {
         const page_entry& entry = core_.table[page];
@@ -299,7 +318,7 @@ class fault_path {
         else if (r.status == kernel_status::exists)
             (void)core_.os.wake(page, 1);
         else
-            return r.status == kernel_status::again ? install_status::parked : install_status::gone;
+            return not_done(r.status);
         return install_status::done;
     }
 
@@ -308,13 +327,17 @@ class fault_path {
         page_entry& entry = core_.table[f.page];
         const bool clean = entry.has(page_flag::write_protected) && !f.write;
         const kernel_result r = core_.os.continue_in(f.page, 1, clean);
-        if (r.status == kernel_status::again)
-            return install_status::parked;
-        if (r.done == 0)
+        if (r.done == 1) {
+            if (!clean)
+                made_dirty(f.page);
+            return install_status::done;
+        }
+        // Mapped meanwhile, or gone from the page cache: the thread looks, and faults, anew.
+        if (r.status == kernel_status::exists || r.status == kernel_status::missing) {
             (void)core_.os.wake(f.page, 1);
-        else if (!clean)
-            made_dirty(f.page);
-        return install_status::done;
+            return install_status::done;
+        }
+        return not_done(r.status);
     }
 
     /// shmem: a page is in the page cache though we hold no resident page there. Untouched: it came
@@ -323,19 +346,18 @@ class fault_path {
     install_status resolve_foreign(const fault& f) {
         const page_entry& entry = core_.table[f.page];
         if (entry.state() != page_state::untouched) {
-            ++core_.counts.foreign_pages;
-            (void)core_.os.discard(f.page, 1);
-            return bring_in_absent(f, false);
+            return bring_in_absent(f); // the installer throws out what is in its way
         }
         if (!core_.try_charge())
             return install_status::starved;
-        const auto r = installer_.mapped(f.page, page_op::install_zero);
+        const auto r = installer_.mapped(f.page);
         return r.done == 1 ? counted(install_status::done, resolution::minor, f) : r.status;
     }
 
     install_status poison_again(const fault& f) {
         const kernel_result r = core_.os.poison(f.page, 1);
-        if (r.status == kernel_status::again)
+        if (r.status == kernel_status::again || r.status == kernel_status::busy ||
+            r.status == kernel_status::no_memory)
             return install_status::parked;
         (void)core_.os.wake(f.page, 1);
         return counted(install_status::done, resolution::poisoned, f);
@@ -345,8 +367,8 @@ class fault_path {
     installer<Kernel>& installer_;
     swap_in<Kernel>& reads_;
     discarder<Kernel>& discards_;
-    prefetch_log log_;
-    std::vector<fault> waiting_;
+    waiting_faults waiting_;
+    std::array<kernel_message, batch> messages_; ///< of serve(), here to be initialised once
     bool starving_ = false;
     bool parked_ = false;
     page_index unprotect_end_ = no_page;

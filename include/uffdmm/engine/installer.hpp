@@ -21,6 +21,7 @@ enum class install_status : std::uint8_t {
     poisoned, ///< the contents are lost
     parked,   ///< an event is unread: read messages, then try again
     starved,  ///< no free frame
+    crowded,  ///< too many reads are under way to start another
     gone      ///< the range is not ours any more: forget the fault
 };
 
@@ -64,12 +65,12 @@ class installer {
         return install(run, op, demanded, clean, attempt);
     }
 
-    /// shmem: maps a page that is in the page cache. Charged by the caller as above.
-    install_result mapped(page_index page, page_op op) {
+    /// shmem: maps an untouched page that is in the page cache. Charged by the caller as above.
+    install_result mapped(page_index page) {
         const auto attempt = [&](page_index at, page_count count) {
             return core_.os.continue_in(at, count, false);
         };
-        return install({page, 1}, op, first_demanded, false, attempt);
+        return install({page, 1}, page_op::install_zero, first_demanded, false, attempt);
     }
 
     /// Takes a staged page back into the guest, by moving its frame or by copying it: a move saves
@@ -92,8 +93,8 @@ class installer {
         }
         entry.clear(page_flag::storing);
         const std::uint64_t start = core_.os.now_ns();
-        const auto r = copies({page, 1}, core_.os.frame(frame), page_op::take_back, first_demanded,
-                              clean);
+        const auto r =
+            copies({page, 1}, core_.os.frame(frame), page_op::take_back, first_demanded, clean);
         take_back_by_.learn(0, core_.os.now_ns() - start + release_cost_ns);
         if (r.done == 1 && !storing)
             core_.frames.kill(frame);
@@ -134,19 +135,25 @@ class installer {
     install_result install(page_run run, page_op op, demand_mask demanded, bool clean,
                            Attempt&& attempt) {
         page_count at = 0;
+        page_count intruder_at = run.count;
         install_status status = install_status::done;
         while (at < run.count && status == install_status::done) {
             const kernel_result r = attempt(run.first + at, run.count - at);
             for (page_count i = 0; i < r.done; ++i)
                 installed(run.first + (at + i), op, is_demanded(demanded, at + i), clean);
             at += r.done;
-            if (at < run.count && r.status != kernel_status::ok) {
-                if (r.status == kernel_status::exists) {
-                    adopt_present(run.first + at, op, is_demanded(demanded, at));
-                    ++at;
-                } else {
-                    status = failure(r.status);
-                }
+            if (at == run.count || r.status == kernel_status::ok)
+                continue;
+            if (r.status != kernel_status::exists)
+                status = failure(r.status, run.first + at);
+            else if (must_win(op)) {
+                // Twice in a row: somebody is at it right now. Later.
+                status =
+                    intruder_at == at ? install_status::parked : evict_intruder(run.first + at);
+                intruder_at = at;
+            } else {
+                adopt_present(run.first + at, op, is_demanded(demanded, at));
+                ++at;
             }
         }
         core_.uncharge(run.count - at);
@@ -165,6 +172,17 @@ class installer {
         default:
             return install_cause::swap_in;
         }
+    }
+
+    /// shmem: what is in the way of contents we hold got there by another mapping, which read or
+    /// wrote the hole (second_mapping). Private memory: only the guest's own mapping can be there.
+    [[nodiscard]] bool must_win(page_op op) const {
+        return core_.traits.shared && op != page_op::install_zero;
+    }
+    install_status evict_intruder(page_index page) {
+        ++core_.counts.foreign_pages;
+        const kernel_result r = core_.os.discard(page, 1);
+        return r.done == 1 ? install_status::done : install_status::parked;
     }
 
     void installed(page_index page, page_op op, bool demanded, bool clean) {
@@ -196,13 +214,33 @@ class installer {
             core_.money.charge(page_size);
             return install_status::done;
         }
-        return r.status == kernel_status::busy ? install_status::starved : failure(r.status);
+        if (r.status == kernel_status::missing)
+            return fill_hole(page, frame);
+        return r.status == kernel_status::busy ? install_status::starved : failure(r.status, page);
     }
 
-    [[nodiscard]] static install_status failure(kernel_status status) {
+    /// The frame is a hole: the page was discarded after we had heard of it and made it resident
+    /// again, so zeros were taken out, and zeros it is.
+    install_status fill_hole(page_index page, frame_index frame) {
+        const kernel_result r = core_.os.zero_in(page, 1);
+        if (r.done == 0 && r.status != kernel_status::exists)
+            return failure(r.status, page);
+        if (r.done == 1)
+            installed(page, page_op::take_back, true, false);
+        else
+            adopt_present(page, page_op::take_back, true);
+        core_.frames.vacate(frame); // its charge is the page's now
+        return install_status::done;
+    }
+
+    [[nodiscard]] install_status failure(kernel_status status, page_index page) {
         switch (status) {
         case kernel_status::again:
+        case kernel_status::busy:
             return install_status::parked;
+        case kernel_status::missing: // it left the page cache: let the thread fault anew
+            (void)core_.os.wake(page, 1);
+            return install_status::gone;
         case kernel_status::gone:
             return install_status::gone;
         case kernel_status::no_memory:

@@ -95,7 +95,9 @@ enum class page_flag : std::uint64_t {
     write_prone = 1u << 8,     ///< was written soon after its last install
     prefetched = 1u << 9,      ///< installed without a fault, not known to be used yet
     demoting = 1u << 10,       ///< swapped, and being copied to a lower tier
-    evicted_before = 1u << 11  ///< evicted_at() is meaningful
+    evicted_before = 1u << 11, ///< evicted_at() is meaningful
+    fresh = 1u << 19,          ///< resident, installed for a fault a moment ago: see fresh_pages
+    waiting = 1u << 20         ///< a fault on it is in the queue of waiting faults
 };
 
 class page_entry {
@@ -155,9 +157,7 @@ class page_entry {
     }
 
     /// The 64-bit pattern of a same-filled page, while swapped to same_filled_tier.
-    [[nodiscard]] std::uint64_t fill_pattern() const {
-        return (slot().value << 32) | a_;
-    }
+    [[nodiscard]] std::uint64_t fill_pattern() const { return (slot().value << 32) | a_; }
     void set_fill_pattern(std::uint64_t pattern) {
         set_slot(same_filled_tier, slot_id{pattern >> 32});
         a_ = static_cast<std::uint32_t>(pattern);
@@ -172,9 +172,10 @@ class page_entry {
     static constexpr unsigned slot_shift = 24;
     static constexpr std::uint64_t low_mask = (std::uint64_t{1} << slot_shift) - 1;
 
-    std::uint64_t word_ = 0; ///< 0-2 state · 3-11 flags · 12-15 policy · 16-18 tier · 24-63 slot
-    std::uint32_t a_ = 0;    ///< resident: prev · staged: frame · same-filled: low pattern half
-    std::uint32_t b_ = 0;    ///< resident: next · else: evicted_at
+    /// 0-2 state · 3-11 and 19-20 flags · 12-15 policy · 16-18 tier · 24-63 slot
+    std::uint64_t word_ = 0;
+    std::uint32_t a_ = 0; ///< resident: prev · staged: frame · same-filled: low pattern half
+    std::uint32_t b_ = 0; ///< resident: next · else: evicted_at
 };
 
 static_assert(sizeof(page_entry) == 16, "the promise of the README");

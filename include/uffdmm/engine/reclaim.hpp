@@ -3,11 +3,12 @@
 
 /// Reclaim ahead of need: keeps free memory between two watermarks and a share of it staged.
 ///
-///     guest ──evict──► staged (FIFO, second chance) ──drain──► tier ──► dead frame ──release──► free
+///     guest ──evict──► staged (FIFO, second chance) ──drain──► tier ──► dead frame ──release──►
+///     free
 ///
-/// Starts below the low watermark of free memory, stops above the high one. Work comes in slices, so
-/// that faults are answered in between. A shard reclaims while it is above its fair share, or when
-/// everybody is; one that is below it squeezes the others.
+/// Starts below the low watermark of free memory, stops above the high one. Work comes in slices,
+/// so that faults are answered in between. A shard reclaims while it is above its fair share, or
+/// when everybody is; one that is below it squeezes the others.
 
 #include <algorithm>
 #include <utility>
@@ -37,7 +38,7 @@ class reclaimer {
         tiers    ///< no tier takes pages and nothing can leave without one
     };
 
-    /// One slice. `starving`: faults wait for memory.
+    /// One slice. `starving`: somebody waits for memory.
     need step(bool starving) {
         settle_tier_memory();
         refresh_watermarks();
@@ -47,15 +48,24 @@ class reclaimer {
             core_.may_exceed = false;
         if (!active_) {
             fruitless_ = 0;
+            try_again_at_ = 0;
+            (void)release_dead(false);
             return need::nothing;
         }
+        if (core_.step_ns < try_again_at_)
+            return need::tiers;
         if (!is_my_turn(starving))
             return need::writes;
         return slice(starving);
     }
 
     /// Gives dead frames back while there is nothing better to do. Returns whether there were any.
-    bool tidy() { return core_.frames.dead() != 0 && release(true) != 0; }
+    bool tidy() {
+        if (core_.frames.dead() == 0 && !core_.frames.has_finished())
+            return false;
+        (void)release(true);
+        return true;
+    }
 
     /// Nothing is to be evicted any more, so prefetching need not leave memory for faults.
     void stop_reserving() { installer_.set_prefetch_reserve(0); }
@@ -67,6 +77,8 @@ class reclaimer {
 
     /// Charges what the tiers' own memory has grown by.
     void settle_tier_memory() {
+        if (!core_.chain.refresh_counters())
+            return;
         const byte_count now = core_.chain.memory_bytes();
         if (now > charged_tier_memory_)
             core_.money.charge(now - charged_tier_memory_);
@@ -91,7 +103,14 @@ class reclaimer {
 
   private:
     static constexpr std::size_t release_runs = 64;
+    /// Dead frames that make a release worth its TLB flush, by how badly memory is needed.
     static constexpr page_count worth_releasing = 64;
+    static constexpr page_count worth_releasing_soon = 16;
+    /// Slices in vain after which nothing more is expected to leave, beyond one for each staged
+    /// cluster: pages busy in the kernel or pinned may hide others behind them.
+    static constexpr std::size_t most_blocked = 64;
+    /// When nothing can leave, how long until it is tried again.
+    static constexpr std::uint64_t hopeless_ns = 10'000'000;
 
     void refresh_watermarks() {
         const std::int64_t share = core_.money.fair_share() / static_cast<std::int64_t>(page_size);
@@ -123,54 +142,71 @@ class reclaimer {
     need slice(bool starving) {
         bool progress = std::exchange(freed_, writes_.freed()) != freed_;
         progress |= release_dead(starving);
-        if (core_.free_pages() + freeing() < high_)
-            (void)writes_.drain_oldest();
-        need blocked = need::nothing;
-        if (core_.frames.staged() < std::max<std::int64_t>(staged_target_, 1))
-            progress |= evict(blocked);
-        fruitless_ = progress ? 0 : fruitless_ + 1;
-        if (progress)
+        const bool offered = core_.free_pages() + freeing() < high_ && writes_.drain_oldest();
+        evict_status how = evict_status::done;
+        if (core_.frames.staged() < staged_most()) {
+            how = evict();
+            progress |= how == evict_status::done;
+        }
+        if (progress) {
+            fruitless_ = 0;
             return core_.free_pages() >= high_ ? need::nothing : need::more;
-        if (blocked == need::event)
-            return blocked;
-        if (writes_.in_flight() != 0)
-            return need::writes;
-        if (core_.frames.dead() != 0)
-            return release(true) != 0 ? need::more : need::nothing;
-        return fruitless() ? need::tiers : need::more;
+        }
+        fruitless_ += offered || writes_.in_flight() == 0 ? 1 : 0;
+        return what_now(how);
+    }
+    /// After a slice without progress.
+    need what_now(evict_status how) {
+        if (how == evict_status::parked)
+            return need::event;
+        if (how == evict_status::fresh)
+            return need::more; // it will not be for long
+        if (tidy())
+            return need::more;
+        if (fruitless_ > most_fruitless(how)) {
+            try_again_at_ = core_.step_ns + hopeless_ns;
+            return need::tiers;
+        }
+        return writes_.in_flight() != 0 ? need::writes : need::more;
     }
 
-    /// Few at a time cost a TLB flush each, so they are collected unless somebody waits.
+    /// Pages that may be staged. More than usual while tiers would take pages but turn down those
+    /// that are staged (incompressible ones): others may leave in their stead.
+    [[nodiscard]] page_count staged_most() const {
+        const bool choosy = fruitless_ != 0 && core_.chain.can_store(1, core_.step_ns);
+        return static_cast<page_count>(
+            std::max<std::int64_t>(choosy ? share_ / 2 : staged_target_, 1));
+    }
+
+    /// Few at a time cost a TLB flush each, so they are collected; the fewer, the more urgent.
     bool release_dead(bool starving) {
         const page_count dead = core_.frames.dead();
-        if (core_.frames.has_finished() && (dead >= worth_releasing || starving))
-            return release(false) != 0;
-        if (dead > 4 * worth_releasing || (starving && dead != 0))
-            return release(true) != 0;
-        return false;
+        const bool soon = core_.free_pages() < low_ / 2 || !core_.frames.has_free_cluster();
+        const page_count worth = starving ? 1 : soon ? worth_releasing_soon : worth_releasing;
+        return dead >= worth && release(true) != 0;
     }
 
     /// Frames that will be free soon.
     [[nodiscard]] std::int64_t freeing() const {
         return std::int64_t{core_.frames.dead()} + core_.frames.storing();
     }
-    /// Every staged cluster was offered in vain, and nothing else helped.
-    [[nodiscard]] bool fruitless() const { return fruitless_ > core_.frames.fifo_size(); }
+    /// Every staged cluster was offered in vain, and every page that might leave was tried.
+    [[nodiscard]] std::size_t most_fruitless(evict_status how) const {
+        const std::size_t offers = core_.frames.living();
+        if (how != evict_status::blocked)
+            return offers;
+        return offers + most_blocked +
+               core_.counts.pinned_pages.load() / evictor<Kernel>::most_passed_over;
+    }
 
-    bool evict(need& blocked) {
-        switch (evictor_.evict_cluster()) {
-        case evict_status::done:
-            return true;
-        case evict_status::parked:
-            ++core_.counts.eagain_retries;
-            blocked = need::event;
-            return false;
-        case evict_status::blocked:
-        case evict_status::no_room:
-        case evict_status::nothing:
-            return false;
+    evict_status evict() {
+        evict_status how = evictor_.evict_cluster();
+        if (how == evict_status::no_room && core_.frames.has_finished()) {
+            (void)release(false);
+            how = evictor_.evict_cluster();
         }
-        return false;
+        core_.counts.eagain_retries += how == evict_status::parked ? 1 : 0;
+        return how;
     }
 
     shard_core<Kernel>& core_;
@@ -184,6 +220,7 @@ class reclaimer {
     byte_count charged_tier_memory_ = 0;
     std::uint64_t freed_ = 0;   ///< writes_.freed() at the last slice
     std::size_t fruitless_ = 0; ///< slices without progress in a row
+    std::uint64_t try_again_at_ = 0;
     unsigned asked_ = 0;
     bool active_ = false;
 };

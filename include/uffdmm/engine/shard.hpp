@@ -4,7 +4,8 @@
 /// A shard: the actor that owns a slice of a region. step() does one round of everything; lib's
 /// shard thread and the tests' stepped world call nothing else.
 ///
-///     step: mail ─► tier completions ─► faults ─► waiting faults ─► commands ─► reclaim ─► demotion
+///     step: mail ─► tier completions ─► faults ─► waiting faults ─► commands ─► reclaim ─►
+///     demotion
 
 #include "uffdmm/engine/command_runner.hpp"
 
@@ -51,6 +52,7 @@ class shard final : private tier_client {
 
     /// Shard thread. One round; returns how long the thread may sleep before the next.
     wait_hint step() {
+        core_.step_ns = core_.os.now_ns();
         bool worked = mail_.drain() != 0;
         if (writes_.in_flight() != 0 || reads_.in_flight() != 0 || ++rounds_ % 256 == 0)
             core_.chain.poll(*this);
@@ -61,6 +63,9 @@ class shard final : private tier_client {
             worked |= faults_.retry_waiting();
         worked |= commands_.step(stuck_);
         worked |= reclaim();
+        // Giving few frames back costs as much as giving back many: only when there is time.
+        worked = worked || reclaim_.tidy();
+        reclaim_.settle_tier_memory();
         core_.publish();
         if (worked)
             return wait_hint::poll;
@@ -70,11 +75,15 @@ class shard final : private tier_client {
     /// Another round is due even though nothing happens.
     [[nodiscard]] bool stopped() const { return commands_.stopped(); }
     /// An unread event holds faults up: the thread that caused it should get the CPU.
-    [[nodiscard]] bool parked() const { return faults_.parked() || waits_for_event_; }
+    [[nodiscard]] bool parked() const {
+        return faults_.parked() || reads_.has_ready() || waits_for_event_;
+    }
     [[nodiscard]] command_queue& commands() { return commands_.queue(); }
     [[nodiscard]] const shard_counters& counters() const { return core_.counts; }
     [[nodiscard]] const tier_chain& tiers() const { return core_.chain; }
     [[nodiscard]] const account& money() const { return core_.money; }
+    /// Reads and writes of tiers under way.
+    [[nodiscard]] std::size_t in_flight() const { return reads_.in_flight() + writes_.in_flight(); }
     /// Tests and the shard thread.
     [[nodiscard]] const page_table& table() const { return core_.table; }
 
@@ -90,17 +99,15 @@ class shard final : private tier_client {
 
     bool reclaim() {
         waits_for_event_ = false;
+        waits_for_writes_ = false;
         if (commands_.restoring())
-            return reclaim_.tidy();
+            return false;
         using need = typename reclaimer<Kernel>::need;
-        const need lacking = reclaim_.step(faults_.starving());
+        const need lacking = reclaim_.step(faults_.starving() || commands_.starving());
         waits_for_event_ = lacking == need::event;
-        set_stuck(lacking == need::tiers);
-        const bool demoted = reclaim_.demote();
-        if (lacking == need::nothing)
-            return demoted | reclaim_.tidy();
         waits_for_writes_ = lacking == need::writes;
-        return demoted || lacking == need::more;
+        set_stuck(lacking == need::tiers);
+        return reclaim_.demote() || lacking == need::more;
     }
 
     /// Nothing can leave memory any more. Faults are served beyond the limit if so configured.

@@ -11,6 +11,7 @@
 #include "uffdmm/config.hpp"
 #include "uffdmm/engine/budget.hpp"
 #include "uffdmm/engine/counter.hpp"
+#include "uffdmm/engine/fresh_pages.hpp"
 #include "uffdmm/engine/histogram.hpp"
 #include "uffdmm/engine/kernel.hpp"
 #include "uffdmm/engine/page_table.hpp"
@@ -96,6 +97,8 @@ struct shard_core {
     shard_counters counts;
     std::uint32_t clock = 0; ///< pages evicted so far: the unit of refault distance
     bool may_exceed = false; ///< nothing can be reclaimed: faults are served beyond the limit
+    fresh_pages fresh;
+    std::uint64_t step_ns = 0; ///< the clock at the start of this step
 
     [[nodiscard]] page_count pages() const { return table.size(); }
 
@@ -117,8 +120,8 @@ struct shard_core {
         counts.fault_latency[k].record(os.now_ns() - asked_ns);
     }
 
-    /// Free pages as reclaim counts them; negative when over the limit, or over the share that others
-    /// ask for.
+    /// Free pages as reclaim counts them; negative when over the limit, or over the share that
+    /// others ask for.
     [[nodiscard]] std::int64_t free_pages() {
         return money.headroom() / static_cast<std::int64_t>(page_size);
     }
@@ -155,6 +158,8 @@ struct shard_core {
         if (cause == install_cause::prefetch) {
             entry.set(page_flag::prefetched);
             ++counts.prefetched_pages;
+        } else {
+            fresh.add(table, page, step_ns);
         }
         ++counts.resident_pages;
         policy->installed(page, cause, how_far);
@@ -170,13 +175,12 @@ struct shard_core {
             prefetch->wasted(page);
         }
         entry.clear(page_flag::write_protected);
+        if (entry.has(page_flag::fresh))
+            fresh.remove(table, page);
         --counts.resident_pages;
     }
 
-    void publish() {
-        counts.staged_pages.set(frames.taken());
-        chain.refresh_counters();
-    }
+    void publish() { counts.staged_pages.set(frames.taken()); }
 };
 
 } // namespace uffdmm

@@ -41,7 +41,11 @@ inline constexpr page_count cluster_pages = 64;
     return static_cast<page_count>(std::popcount(mask));
 }
 
-struct cluster : boost::intrusive::list_base_hook<> {
+/// Marks the hook by which a cluster is in the list of those with dead frames.
+struct holed_tag;
+
+struct cluster : boost::intrusive::list_base_hook<>,
+                 boost::intrusive::list_base_hook<boost::intrusive::tag<holed_tag>> {
     enum class place : std::uint8_t { free, taken, fifo, draining, finished };
 
     page_index base; ///< first page of the window
@@ -61,6 +65,7 @@ class staging {
     staging(const staging&) = delete;
     staging& operator=(const staging&) = delete;
     ~staging() {
+        holed_.clear();
         for (list& l : lists_)
             l.clear();
     }
@@ -76,6 +81,10 @@ class staging {
     /// Clusters waiting to be drained.
     [[nodiscard]] std::size_t fifo_size() const {
         return lists_[static_cast<unsigned>(cluster::place::fifo)].size();
+    }
+    /// Clusters that hold contents.
+    [[nodiscard]] std::size_t living() const {
+        return fifo_size() + lists_[static_cast<unsigned>(cluster::place::draining)].size();
     }
     [[nodiscard]] bool has_finished() const {
         return !lists_[static_cast<unsigned>(cluster::place::finished)].empty();
@@ -103,11 +112,12 @@ class staging {
     /// The oldest cluster, for swapping out; nullptr if there is none.
     [[nodiscard]] cluster* pop_oldest() {
         list& fifo = list_of(cluster::place::fifo);
-        if (fifo.empty())
-            return nullptr;
-        cluster& c = fifo.front();
-        move(c, cluster::place::draining);
-        return &c;
+        return fifo.empty() ? nullptr : pop(fifo.front());
+    }
+    /// The same for the cluster that holds `frame`; nullptr if it is being drained already.
+    [[nodiscard]] cluster* pop_holder(frame_index frame) {
+        cluster& c = cluster_of(frame);
+        return c.where == cluster::place::fifo ? pop(c) : nullptr;
     }
     /// Draining clusters that still have staged pages (their store failed, or did not start) become
     /// the youngest again.
@@ -127,8 +137,7 @@ class staging {
     void kill(frame_index frame) {
         cluster& c = cluster_of(frame);
         clear_staged(c, index_of(frame));
-        c.dead |= bit(index_of(frame));
-        ++dead_;
+        add_dead(c, bit(index_of(frame)));
         settle(c, c.where);
     }
     /// Staged → empty: the frame itself was moved away.
@@ -154,25 +163,30 @@ class staging {
             c.staged |= mask;
             ++staged_;
         } else {
-            c.dead |= mask;
-            ++dead_;
+            add_dead(c, mask);
         }
         if (c.storing == 0)
             settle(c, cluster::place::fifo);
     }
 
-    /// Calls give_back(runs) with runs of frames whose memory nobody needs, a batch at a time;
+    /// Calls give_back(runs) once with up to `max_runs` runs of frames whose memory nobody needs;
     /// returns the number of frames that held memory. Finished clusters go whole; with `partial`
-    /// so do the dead frames of living ones. At most `max_runs` runs.
+    /// so do the dead frames of living ones, whose other frames stay.
     template <typename GiveBack>
     page_count release(bool partial, std::size_t max_runs, GiveBack&& give_back);
 
   private:
     using list = boost::intrusive::list<cluster>;
+    using holed_hook = boost::intrusive::list_base_hook<boost::intrusive::tag<holed_tag>>;
+    using holed_list = boost::intrusive::list<cluster, boost::intrusive::base_hook<holed_hook>>;
     static constexpr std::size_t batch_runs = 64;
 
     [[nodiscard]] list& list_of(cluster::place place) {
         return lists_[static_cast<unsigned>(place)];
+    }
+    [[nodiscard]] cluster* pop(cluster& c) {
+        move(c, cluster::place::draining);
+        return &c;
     }
     void move(cluster& c, cluster::place to) {
         list_of(to).splice(list_of(to).end(), list_of(c.where), list::s_iterator_to(c));
@@ -185,6 +199,21 @@ class staging {
         if (to != c.where)
             move(c, to);
     }
+    void add_dead(cluster& c, std::uint64_t mask) {
+        if (c.dead == 0)
+            holed_.push_back(c);
+        c.dead |= mask;
+        ++dead_;
+    }
+    /// Takes the first run of dead frames away from `c`.
+    [[nodiscard]] frame_run pop_dead_run(cluster& c) {
+        const auto start = static_cast<unsigned>(std::countr_zero(c.dead));
+        const auto length = static_cast<unsigned>(std::countr_one(c.dead >> start));
+        c.dead &= ~((length == 64 ? ~std::uint64_t{0} : bit(length) - 1) << start);
+        if (c.dead == 0)
+            holed_.erase(holed_list::s_iterator_to(c));
+        return {frame_of(c, start), length};
+    }
     void clear_staged(cluster& c, unsigned index) {
         UFFDMM_CHECK((c.staged & bit(index)) != 0, "the frame was staged");
         c.staged &= ~bit(index);
@@ -193,6 +222,7 @@ class staging {
 
     std::vector<cluster> clusters_;
     std::array<list, 5> lists_;
+    holed_list holed_; ///< clusters with dead frames, wherever they are
     page_count staged_ = 0;
     page_count storing_ = 0;
     page_count dead_ = 0;
@@ -206,37 +236,25 @@ page_count staging::release(bool partial, std::size_t max_runs, GiveBack&& give_
     max_runs = std::min(max_runs, batch_runs);
 
     list& finished = list_of(cluster::place::finished);
-    const auto first_finished = finished.begin();
-    auto last_finished = first_finished;
-    for (; last_finished != finished.end() && used < max_runs; ++last_finished) {
+    std::size_t whole = 0;
+    for (auto c = finished.begin(); c != finished.end() && used < max_runs; ++c, ++whole) {
         // All 64 frames, holes included: reading a hole has mapped the zero page into it.
-        runs[used++] = {frame_of(*last_finished, 0), cluster_pages};
-        released += count_bits(last_finished->dead);
+        runs[used++] = {frame_of(*c, 0), cluster_pages};
+        released += count_bits(c->dead);
+        if (c->dead != 0)
+            holed_.erase(holed_list::s_iterator_to(*c));
+        c->dead = 0;
     }
-    if (partial) {
-        for (cluster& c : list_of(cluster::place::fifo)) {
-            for (std::uint64_t left = c.dead; left != 0 && used < max_runs;) {
-                const auto start = static_cast<unsigned>(std::countr_zero(left));
-                const auto length = static_cast<unsigned>(std::countr_one(left >> start));
-                const std::uint64_t mask =
-                    (length == 64 ? ~std::uint64_t{0} : bit(length) - 1) << start;
-                runs[used++] = {frame_of(c, start), length};
-                released += length;
-                c.dead &= ~mask;
-                left &= ~mask;
-            }
-            if (used == max_runs)
-                break;
-        }
+    // Past this loop every cluster in the list is a living one, or there is no room for more runs.
+    while (partial && used < max_runs && !holed_.empty()) {
+        runs[used] = pop_dead_run(holed_.front());
+        released += runs[used++].count;
     }
     if (used == 0)
         return 0;
     give_back(std::span<const frame_run>(runs.data(), used));
-    for (auto it = first_finished; it != last_finished;) {
-        cluster& c = *it++;
-        c.dead = 0;
-        move(c, cluster::place::free);
-    }
+    for (; whole != 0; --whole)
+        move(finished.front(), cluster::place::free);
     dead_ -= released;
     return released;
 }

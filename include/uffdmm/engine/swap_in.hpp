@@ -6,9 +6,11 @@
 /// and other faults are served meanwhile.
 ///
 /// A read that fails is repeated with back-off for read_retry_ns while somebody waits, then the
-/// page is poisoned; a corrupt slot poisons at once. Prefetched pages are simply left where they are.
+/// page is poisoned; a corrupt slot poisons at once. Prefetched pages are simply left where they
+/// are.
 
 #include <algorithm>
+#include <utility>
 
 #include "uffdmm/engine/buffer_pool.hpp"
 #include "uffdmm/engine/installer.hpp"
@@ -52,6 +54,7 @@ class swap_in {
         page_entry& entry = core_.table[run.first];
         if (entry.has(page_flag::loading)) {
             join(entry, run.first, write, asked_ns);
+            prefetch_rest(run);
             return install_status::pending;
         }
         if (!core_.try_charge())
@@ -81,6 +84,16 @@ class swap_in {
         return read(run, false, false, 0) == install_status::pending ? pages_started_ - before : 0;
     }
 
+    /// The window behind a page that is on its way already: its first pages mostly are, too.
+    void prefetch_rest(page_run run) {
+        for (page_index at = run.first + 1; at < run.end();) {
+            const page_count n = prefetch({at, run.end() - at});
+            if (n == 0)
+                return;
+            at = at + n;
+        }
+    }
+
     /// The page is being discarded while it is read: its slot is freed when the read ends.
     void abandon(page_index page) {
         page_entry& entry = core_.table[page];
@@ -103,10 +116,9 @@ class swap_in {
 
     /// Installs what has arrived and repeats what is due. Returns whether anything was done.
     bool service() {
-        const std::uint64_t now = core_.os.now_ns();
         if (backing_off_ != 0)
             batches_.for_each_in_use([&](load_batch& batch) {
-                if (batch.retry_at != 0 && batch.retry_at <= now)
+                if (batch.retry_at != 0 && batch.retry_at <= core_.step_ns)
                     retry(batch);
             });
         load_batch* batch = ready_;
@@ -122,7 +134,7 @@ class swap_in {
         return worked;
     }
 
-    /// Whether service() has something to do, now or later.
+    /// Whether service() has something to do now: an unread event stopped it.
     [[nodiscard]] bool has_ready() const { return ready_ != nullptr; }
     [[nodiscard]] bool backing_off() const { return backing_off_ != 0; }
 
@@ -136,11 +148,12 @@ class swap_in {
 
     [[nodiscard]] bool in_place(const page_entry& entry) const {
         return entry.tier() == same_filled_tier ||
-               core_.chain.at(entry.tier()).traits().synchronous_load;
+               std::as_const(core_.chain).at(entry.tier()).traits().synchronous_load;
     }
     /// Whether a page keeps its slot while it is resident: not where the slot itself costs memory.
     [[nodiscard]] bool retained(tier_number tier) const {
-        return tier != same_filled_tier && !core_.chain.at(tier).traits().counts_in_limit;
+        return tier != same_filled_tier &&
+               !std::as_const(core_.chain).at(tier).traits().counts_in_limit;
     }
     [[nodiscard]] bool stays_clean(page_entry& entry, bool write) {
         return retained(entry.tier()) && !write && installer_.keep_clean(entry);
@@ -158,8 +171,9 @@ class swap_in {
             const auto [loaded, why] = load_chunk(rest, write, done == 0, clean);
             if (loaded == 0)
                 return {done, done == 0 ? why : install_status::done};
-            const auto r = installer_.copies({rest.first, loaded}, scratch_.data(), page_op::install,
-                                             done == 0 ? demanded : none_demanded, clean);
+            const auto r =
+                installer_.copies({rest.first, loaded}, scratch_.data(), page_op::install,
+                                  done == 0 ? demanded : none_demanded, clean);
             done += r.done;
             if (r.status != install_status::done)
                 return {done, done == 0 ? r.status : install_status::done};
@@ -251,7 +265,7 @@ class swap_in {
                 batches_.give_back(*batch);
             else
                 core_.uncharge(1);
-            return install_status::starved;
+            return install_status::crowded;
         }
         batch->tier = core_.table[run.first].tier();
         batch->buffer = buffer;
@@ -392,8 +406,8 @@ class swap_in {
                 break;
             demanded |= demand_mask{op.wanted} << n;
         }
-        const auto r =
-            installer_.copies({first.page, n}, first.destination, page_op::install, demanded, clean);
+        const auto r = installer_.copies({first.page, n}, first.destination, page_op::install,
+                                         demanded, clean);
         for (page_count i = 0; i < r.done; ++i)
             arrived_safely(batch, batch.ops[index + i]);
         if (r.status == install_status::done)
@@ -471,7 +485,8 @@ class swap_in {
     install_status poison(page_index page) {
         page_entry& entry = core_.table[page];
         const kernel_result r = core_.os.poison(page, 1);
-        if (r.status == kernel_status::again)
+        if (r.status == kernel_status::again || r.status == kernel_status::busy ||
+            r.status == kernel_status::no_memory)
             return install_status::parked;
         if (r.status == kernel_status::exists) {
             installer_.adopt_present(page, page_op::install, true);

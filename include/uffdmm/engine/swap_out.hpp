@@ -2,11 +2,12 @@
 #pragma once
 
 /// From the staged list to the tiers: the oldest staged pages give up their frames. Zero and
-/// same-filled pages need no tier, clean ones no write; the rest is offered to the chain in batches.
-/// Also demotes: the coldest pages of a tier that is nearly full go one level down.
+/// same-filled pages need no tier, clean ones no write; the rest is offered to the chain in
+/// batches. Also demotes: the coldest pages of a tier that is nearly full go one level down.
 
 #include <array>
 #include <bit>
+#include <utility>
 #include <vector>
 
 #include "uffdmm/engine/buffer_pool.hpp"
@@ -43,8 +44,17 @@ class swap_out final : public store_listener {
         return c != nullptr && drain(*c);
     }
 
+    /// Gives up the frame of a staged page, and of those that share its cluster.
+    void drain_holder(frame_index frame) {
+        if (cluster* c = core_.frames.pop_holder(frame))
+            (void)drain(*c);
+    }
+
     /// The tiers turned pages down, or a write ended: move on to the next tier.
-    void pass_on() { core_.chain.pass_on(core_.os.now_ns(), client_, *this); }
+    void pass_on() {
+        if (core_.chain.has_refused())
+            core_.chain.pass_on(core_.os.now_ns(), client_, *this);
+    }
 
     void store_done(store_request& request) {
         core_.chain.store_done(request, core_.os.now_ns(), *this);
@@ -195,12 +205,11 @@ class swap_out final : public store_listener {
 
     /// Above 7/8 of its capacity: the rest is the room that new pages arrive in.
     [[nodiscard]] bool nearly_full(tier_number tier) const {
-        const swap_tier& t = core_.chain.at(tier);
-        if (!t.traits().keeps_cold_order || !t.traits().synchronous_load)
-            return false;
-        const tier_usage usage = t.usage();
-        return usage.capacity_bytes != 0 &&
-               usage.occupied_bytes > usage.capacity_bytes - usage.capacity_bytes / 8;
+        const tier_traits& traits = std::as_const(core_.chain).at(tier).traits();
+        const tier_counters& now = std::as_const(core_.chain).counters(tier);
+        const byte_count capacity = now.capacity_bytes.load();
+        return traits.keeps_cold_order && traits.synchronous_load && capacity != 0 &&
+               now.occupied_bytes.load() > capacity - capacity / 8;
     }
 
     bool demote_from(tier_number tier) {

@@ -7,13 +7,15 @@
 ///                └─rejected/full/failed─► tier 2 ─► ... ─► not_stored(page)
 ///
 /// A tier that is full or fails is degraded: it is passed over until its back-off is over, then
-/// tried with whatever comes next. Tier 0 is the same-filled pseudo tier and is never offered pages.
+/// tried with whatever comes next. Tier 0 is the same-filled pseudo tier and is never offered
+/// pages.
 
 #include <algorithm>
 #include <array>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "uffdmm/engine/counter.hpp"
@@ -80,8 +82,10 @@ class tier_chain {
 
     /// Number of the last tier; tiers are 1..last().
     [[nodiscard]] tier_number last() const { return static_cast<tier_number>(tiers_.size()); }
+    /// For calls that may change what the tier holds.
     [[nodiscard]] swap_tier& at(tier_number tier) {
         UFFDMM_DCHECK(tier >= 1 && tier <= last(), "a tier of the chain");
+        used_ = true;
         return *tiers_[tier - 1u];
     }
     [[nodiscard]] const swap_tier& at(tier_number tier) const { return *tiers_[tier - 1u]; }
@@ -143,6 +147,7 @@ class tier_chain {
         waiting_ = &op;
     }
 
+    [[nodiscard]] bool has_refused() const { return waiting_ != nullptr; }
     /// Offers what was turned down to the next tiers, batch by batch.
     void pass_on(std::uint64_t now_ns, tier_client& client, store_listener& listener) {
         while (waiting_ != nullptr) {
@@ -162,18 +167,19 @@ class tier_chain {
             }
             waiting_ = rest;
             std::reverse(ops.begin(), ops.begin() + static_cast<std::ptrdiff_t>(n));
-            offer(std::span(ops.data(), n), static_cast<tier_number>(refused_by + 1), now_ns, client,
-                  listener);
+            offer(std::span(ops.data(), n), static_cast<tier_number>(refused_by + 1), now_ns,
+                  client, listener);
         }
     }
 
     void poll(tier_client& client) {
+        used_ = true;
         for (auto& tier : tiers_)
             tier->poll(client);
     }
 
-    /// Whether some tier finishes loads later and has no descriptor that would say so: poll() is then
-    /// due while loads are under way.
+    /// Whether some tier finishes loads later and has no descriptor that would say so: poll() is
+    /// then due while loads are under way.
     [[nodiscard]] bool needs_polling() const {
         return std::any_of(tiers_.begin(), tiers_.end(), [](const auto& tier) {
             return !tier->traits().synchronous_load && tier->event_fd() < 0;
@@ -181,16 +187,17 @@ class tier_chain {
     }
 
     /// Host memory of all tiers: those that count in the limit grow, the others hold descriptors.
-    [[nodiscard]] byte_count memory_bytes() const {
-        byte_count sum = 0;
-        for (const auto& tier : tiers_)
-            sum += tier->usage().memory_bytes;
-        return sum;
-    }
+    /// As of the last refresh_counters().
+    [[nodiscard]] byte_count memory_bytes() const { return memory_bytes_; }
 
-    void refresh_counters() {
+    /// Asks the tiers what they hold, if they were used since; returns whether they were.
+    bool refresh_counters() {
+        if (!std::exchange(used_, false))
+            return false;
+        memory_bytes_ = 0;
         for (tier_number tier = 1; tier <= last(); ++tier) {
-            const tier_usage now = at(tier).usage();
+            const tier_usage now = tiers_[tier - 1u]->usage();
+            memory_bytes_ += now.memory_bytes;
             tier_counters& counts = counters_[tier];
             counts.pages.set(now.pages);
             counts.stored_bytes.set(now.stored_bytes);
@@ -198,6 +205,7 @@ class tier_chain {
             counts.memory_bytes.set(now.memory_bytes);
             counts.capacity_bytes.set(now.capacity_bytes);
         }
+        return true;
     }
 
   private:
@@ -222,7 +230,8 @@ class tier_chain {
         h.backoff_ns = std::clamp(h.backoff_ns * 2, first_backoff_ns, last_backoff_ns);
         h.retry_at = now_ns + h.backoff_ns;
         // A full tier with another one behind it is the normal state of a hierarchy.
-        if ((why == tier_status::failed || tier == last()) && counters_[tier].degraded.load() == 0) {
+        if ((why == tier_status::failed || tier == last()) &&
+            counters_[tier].degraded.load() == 0) {
             counters_[tier].degraded.set(1);
             listener.tier_degraded(tier, why);
         }
@@ -239,6 +248,8 @@ class tier_chain {
     std::array<tier_counters, max_tiers + 1> counters_;
     std::array<health, max_tiers + 1> health_{};
     store_op* waiting_ = nullptr;
+    byte_count memory_bytes_ = 0;
+    bool used_ = true; ///< since the counters were refreshed
 };
 
 } // namespace uffdmm

@@ -23,4 +23,14 @@ namespace uffdmm {
     return {{static_cast<std::uint32_t>(at + stride)}, stride, count};
 }
 
+/// `window` without the pages outside [0, pages); empty where it makes no sense.
+[[nodiscard]] inline prefetch_window clipped(const prefetch_window& window, page_count pages) {
+    const bool usable = window.stride != 0 && window.first.value < pages;
+    if (!usable || window.count == 0)
+        return {window.first, window.stride, 0};
+    const page_count wanted = std::min(window.count, max_prefetch_window);
+    prefetch_window rest = window_after(window.first, window.stride, wanted - 1, pages);
+    return {window.first, window.stride, rest.count + 1};
+}
+
 } // namespace uffdmm
