@@ -5,11 +5,11 @@
 
 #include <cstddef>
 #include <list>
-#include <mutex>
 #include <string>
 
 #include "errors.hpp"
 #include "uffdmm.h"
+#include "uffdmm/detail/mutex.hpp"
 #include "uffdmm/manager.hpp"
 
 /// Outlives the region it names, so that calls after removal have something to refuse with.
@@ -32,8 +32,9 @@ struct uffdmm_manager {
     [[nodiscard]] std::size_t live_regions() const;
 
     uffdmm::manager engine;
-    mutable std::mutex mutex;         ///< of the list, not of the engine
-    std::list<uffdmm_region> regions; ///< in the order they were added
+    mutable uffdmm::mutex mutex; ///< of the list, not of the engine
+    /// In the order they were added.
+    std::list<uffdmm_region> regions UFFDMM_GUARDED_BY(mutex);
 };
 
 struct uffdmm_snapshot {

@@ -10,13 +10,13 @@ uffdmm_region& uffdmm_manager::add(uffdmm::region_config config) {
     std::list<uffdmm_region> added;
     added.push_back({*this, nullptr, config.name});
     added.front().live = &engine.add_region(std::move(config));
-    const std::lock_guard lock(mutex);
+    const uffdmm::mutex_lock lock(mutex);
     regions.splice(regions.end(), added);
     return regions.back();
 }
 
 uffdmm_region* uffdmm_manager::find(std::size_t index) {
-    const std::lock_guard lock(mutex);
+    const uffdmm::mutex_lock lock(mutex);
     for (uffdmm_region& region : regions)
         if (region.live != nullptr && index-- == 0)
             return &region;
@@ -24,7 +24,7 @@ uffdmm_region* uffdmm_manager::find(std::size_t index) {
 }
 
 std::size_t uffdmm_manager::live_regions() const {
-    const std::lock_guard lock(mutex);
+    const uffdmm::mutex_lock lock(mutex);
     return static_cast<std::size_t>(std::count_if(regions.begin(), regions.end(),
                                                   [](const auto& r) { return r.live != nullptr; }));
 }

@@ -112,7 +112,7 @@ int uffdmm_region_remove(uffdmm_region* region, int removal) noexcept {
             return fail("uffdmm_region_remove", done.failure(), quoted(*region),
                         done.code() == uffdmm::errc::limit_too_small ? shortage(*region)
                                                                      : hint_for(done.code()));
-        const std::lock_guard lock(region->owner.mutex);
+        const uffdmm::mutex_lock lock(region->owner.mutex);
         region->live = nullptr;
         return 0;
     });

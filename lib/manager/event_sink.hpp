@@ -3,10 +3,10 @@
 
 /// Hands events of all shards to the embedder's handler, one at a time.
 
-#include <mutex>
 #include <utility>
 
 #include "uffdmm/config.hpp"
+#include "uffdmm/detail/mutex.hpp"
 #include "uffdmm/engine/shard_core.hpp"
 
 namespace uffdmm {
@@ -19,13 +19,13 @@ class event_sink final : public shard_observer {
     void on_event(const event& what) noexcept override {
         if (!handler_)
             return;
-        const std::lock_guard lock(one_at_a_time_);
+        const mutex_lock lock(one_at_a_time_);
         handler_(what);
     }
 
   private:
     const event_handler handler_;
-    std::mutex one_at_a_time_;
+    mutex one_at_a_time_;
 };
 
 } // namespace uffdmm

@@ -2,13 +2,13 @@
 #include "uffdmm/manager.hpp"
 
 #include <algorithm>
-#include <mutex>
 
 #include "executor/worker_pool.hpp"
 #include "manager/event_sink.hpp"
 #include "manager/make_tiers.hpp"
 #include "manager/managed_region.hpp"
 #include "manager/statistics.hpp"
+#include "uffdmm/detail/mutex.hpp"
 
 namespace uffdmm {
 namespace {
@@ -58,23 +58,32 @@ class manager::impl {
     /// What a shard needs besides its metadata to make any progress.
     static constexpr byte_count least_working_memory = 1024 * 1024;
 
-    void make_room(const region_config& config);
-    result<void> settle();
+    using region_list = std::vector<std::unique_ptr<managed_region>>;
+
+    void make_room(const region_config& config) UFFDMM_REQUIRES(changes_);
+    result<void> settle() UFFDMM_REQUIRES(changes_);
     [[nodiscard]] managed_region* find(const region& r);
-    [[nodiscard]] byte_count missing_bytes_of(managed_region& r);
+    [[nodiscard]] byte_count missing_bytes_of(managed_region& r) UFFDMM_REQUIRES(changes_);
     [[nodiscard]] byte_count host_memory() const;
+    /// For those who wait while they walk the list. It changes only under both locks, so either is
+    /// enough to read it, which the analysis has no word for.
+    [[nodiscard]] const region_list& regions() const
+        UFFDMM_REQUIRES(changes_) UFFDMM_NO_THREAD_SAFETY_ANALYSIS {
+        return regions_;
+    }
 
     budget money_;
     event_sink events_;
     worker_pool workers_;
     std::vector<tier_factory> tiers_;
     shard_services services_;
-    unsigned next_shard_ = 0;
 
-    std::mutex changes_; ///< serialises calls that add, remove or resize; held while they wait
-    mutable std::mutex regions_mutex_; ///< the list itself; never held while waiting
-    std::vector<std::unique_ptr<managed_region>> regions_;
-    stats retired_; ///< counters of regions that are gone, and the tiers' names
+    mutex changes_; ///< serialises calls that add, remove or resize; held while they wait
+    mutable mutex regions_mutex_; ///< the list itself; never held while waiting
+    unsigned next_shard_ UFFDMM_GUARDED_BY(changes_) = 0;
+    region_list regions_ UFFDMM_GUARDED_BY(regions_mutex_);
+    /// Counters of regions that are gone, and the tiers' names.
+    stats retired_ UFFDMM_GUARDED_BY(regions_mutex_);
 };
 
 manager::impl::impl(const manager_config& config)
@@ -88,7 +97,7 @@ manager::impl::impl(const manager_config& config)
 // ---- regions ------------------------------------------------------------------------------------
 
 region& manager::impl::add_region(const region_config& config) {
-    const std::lock_guard one_change(changes_);
+    const mutex_lock one_change(changes_);
     make_room(config);
     auto added = std::make_unique<managed_region>(config, services_, next_shard_);
     next_shard_ += config.shards;
@@ -96,7 +105,7 @@ region& manager::impl::add_region(const region_config& config) {
     // an over_limit event has told so.
     if (money_.free() < 0)
         (void)added->run_on_all(command::kind::settle);
-    const std::lock_guard lock(regions_mutex_);
+    const mutex_lock lock(regions_mutex_);
     regions_.push_back(std::move(added));
     return *regions_.back();
 }
@@ -127,7 +136,7 @@ void manager::impl::make_room(const region_config& config) {
 }
 
 managed_region* manager::impl::find(const region& r) {
-    const std::lock_guard lock(regions_mutex_);
+    const mutex_lock lock(regions_mutex_);
     for (const auto& mine : regions_)
         if (mine.get() == &r)
             return mine.get();
@@ -135,7 +144,7 @@ managed_region* manager::impl::find(const region& r) {
 }
 
 result<void> manager::impl::remove_region(region& r, removal how) {
-    const std::lock_guard one_change(changes_);
+    const mutex_lock one_change(changes_);
     managed_region* const mine = find(r);
     if (mine == nullptr)
         return error{errc::not_found, 0, "remove_region: no region of this manager"};
@@ -147,7 +156,7 @@ result<void> manager::impl::remove_region(region& r, removal how) {
             return in;
     std::unique_ptr<managed_region> gone;
     {
-        const std::lock_guard lock(regions_mutex_);
+        const mutex_lock lock(regions_mutex_);
         for (const auto& shard : mine->shards())
             add_counters(retired_, shard->engine());
         clear_amounts(retired_);
@@ -162,7 +171,7 @@ result<void> manager::impl::remove_region(region& r, removal how) {
 }
 
 byte_count manager::impl::missing_bytes(region& r) {
-    const std::lock_guard one_change(changes_);
+    const mutex_lock one_change(changes_);
     managed_region* const mine = find(r);
     return mine == nullptr ? 0 : missing_bytes_of(*mine);
 }
@@ -171,7 +180,10 @@ byte_count manager::impl::missing_bytes(region& r) {
 byte_count manager::impl::missing_bytes_of(managed_region& r) {
     const auto swapped = r.swapped_bytes();
     stats own;
-    own.tiers = retired_.tiers;
+    {
+        const mutex_lock lock(regions_mutex_);
+        own.tiers = retired_.tiers;
+    }
     for (const auto& shard : r.shards())
         add_counters(own, shard->engine());
     const byte_count needed = host_memory() + (swapped ? swapped.value() : 0);
@@ -183,14 +195,14 @@ byte_count manager::impl::missing_bytes_of(managed_region& r) {
 
 /// Every shard brings its part of memory below the limit, or says that it cannot.
 result<void> manager::impl::settle() {
-    for (const auto& r : regions_)
+    for (const auto& r : regions())
         if (const result<void> settled = r->run_on_all(command::kind::settle); !settled)
             return settled;
     return {};
 }
 
 result<void> manager::impl::set_limit(byte_count wanted) {
-    const std::lock_guard one_change(changes_);
+    const mutex_lock one_change(changes_);
     if (wanted < least_limit)
         return error{errc::invalid_argument, 0, "set_limit: the limit must be at least 4 MiB"};
     const byte_count before = limit();
@@ -202,9 +214,9 @@ result<void> manager::impl::set_limit(byte_count wanted) {
 }
 
 result<void> manager::impl::wait_until_idle(std::chrono::milliseconds timeout) {
-    const std::lock_guard one_change(changes_);
+    const mutex_lock one_change(changes_);
     const auto deadline = std::chrono::steady_clock::now() + timeout;
-    for (const auto& r : regions_)
+    for (const auto& r : regions())
         if (const result<void> idle = r->wait_until_idle(deadline); !idle)
             return idle;
     return {};
@@ -214,7 +226,7 @@ result<void> manager::impl::wait_until_idle(std::chrono::milliseconds timeout) {
 
 byte_count manager::impl::host_memory() const {
     std::int64_t used = 0;
-    const std::lock_guard lock(regions_mutex_);
+    const mutex_lock lock(regions_mutex_);
     for (const auto& r : regions_)
         for (const auto& shard : r->shards())
             used += shard->engine().money().used();
@@ -222,7 +234,7 @@ byte_count manager::impl::host_memory() const {
 }
 
 stats manager::impl::statistics() const {
-    const std::lock_guard lock(regions_mutex_);
+    const mutex_lock lock(regions_mutex_);
     stats sum = retired_;
     for (const auto& r : regions_) {
         sum.region_bytes += r->size();
