@@ -97,9 +97,22 @@ class mailbox {
         return head_.load(std::memory_order_relaxed) == nullptr;
     }
 
+    /// Owner only: jobs of this mailbox are with an executor, which will post them. The mailbox
+    /// must live until there are none; drain() then delivers the last of them.
+    [[nodiscard]] bool expects_jobs() const noexcept {
+        // acquire: pairs with the release in job_posted(), after which the executor is done with
+        // us.
+        return jobs_.load(std::memory_order_acquire) != 0;
+    }
+
   private:
+    friend class executor;
+    void job_submitted() noexcept { jobs_.fetch_add(1, std::memory_order_relaxed); }
+    void job_posted() noexcept { jobs_.fetch_sub(1, std::memory_order_release); }
+
     std::atomic<message*> head_{nullptr};
     std::atomic<bool> sleeping_{false};
+    std::atomic<std::size_t> jobs_{0};
     waker& owner_;
 };
 
@@ -127,6 +140,14 @@ class UFFDMM_CXX_API executor {
     virtual void submit(std::span<job* const> jobs) noexcept = 0;
 
   protected:
+    /// Every job taken by submit() goes through both, on any thread.
+    static void accept(job& j) noexcept { j.home_->job_submitted(); }
+    static void run_and_post(job& j) noexcept {
+        mailbox& home = *j.home_; // the job may be gone as soon as it is posted
+        j.run();
+        home.post(j);
+        home.job_posted();
+    }
     /// For queues of jobs that need no memory of their own.
     [[nodiscard]] static job*& next_of(job& j) noexcept { return j.next_job_; }
 };

@@ -103,8 +103,10 @@ class worker_pool::state {
         std::uint64_t woken = 0;
         {
             const mutex_lock lock(mutex_);
-            for (job* j : jobs)
+            for (job* j : jobs) {
+                worker_pool::accept(*j);
                 push(*j);
+            }
             for (std::size_t n = 0; n < jobs.size() && at_rest_ != 0; ++n) {
                 woken |= at_rest_ & (~at_rest_ + 1);
                 at_rest_ &= at_rest_ - 1;
@@ -133,11 +135,8 @@ class worker_pool::state {
     }
 
     void take_turn(unsigned turn) noexcept {
-        while (job* j = pop_or_rest(turn)) {
-            mailbox& home = j->home(); // the job may be gone as soon as it is posted
-            j->run();
-            home.post(*j);
-        }
+        while (job* j = pop_or_rest(turn))
+            worker_pool::run_and_post(*j);
     }
 
     /// The oldest job; nullptr if there is none, and then the turn is over.

@@ -57,19 +57,26 @@ shard_thread::shard_thread(const guest_slice& slice, const region_config& config
                            const shard_services& shared, unsigned number)
     : waiter_(shared.spin), mail_(waiter_),
       os_(slice, frames_for(slice.pages), kernel_options(config)),
-      engine_(os_, {shared.tuning, shared.money, *this, mail_, policy_of(config),
-                    prefetcher_of(config), make_tiers(shared, number), shared.observer}),
+      engine_(std::in_place, os_,
+              shard<linux_kernel>::parts{shared.tuning, shared.money, *this, mail_,
+                                         policy_of(config), prefetcher_of(config),
+                                         make_tiers(shared, number), shared.observer}),
       number_(number) {
     waiter_.watch(os_.events_fd());
-    for (tier_number tier = 1; tier <= engine_.tiers().last(); ++tier)
-        waiter_.watch(engine_.tiers().at(tier).event_fd());
+    for (tier_number tier = 1; tier <= engine_->tiers().last(); ++tier)
+        waiter_.watch(engine_->tiers().at(tier).event_fd());
 }
 
 shard_thread::~shard_thread() {
-    if (!thread_.joinable())
-        return;
-    (void)run(command::kind::stop, {});
-    thread_.join();
+    if (thread_.joinable()) {
+        (void)run(command::kind::stop, {});
+        thread_.join();
+    }
+    // A tier may have left work of its own with the workers, whose mail comes here.
+    engine_.reset();
+    while (mail_.expects_jobs())
+        ::sched_yield();
+    (void)mail_.drain();
 }
 
 std::vector<std::unique_ptr<swap_tier>> shard_thread::make_tiers(const shard_services& shared,
@@ -89,10 +96,10 @@ void shard_thread::start() {
 
 void shard_thread::loop() noexcept {
     try {
-        while (!engine_.stopped()) {
-            const wait_hint hint = engine_.step();
+        while (!engine_->stopped()) {
+            const wait_hint hint = engine_->step();
             // The thread whose event is unread, or whose madvise is not finished, needs the CPU.
-            if (engine_.parked())
+            if (engine_->parked())
                 ::sched_yield();
             waiter_.wait(hint, mail_);
         }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <thread>
 
@@ -43,19 +44,19 @@ class shard_thread final : private squeeze_listener {
     ~shard_thread();
 
     /// Set-up, before start(): a page that has contents already.
-    void adopt_resident(page_index page) { engine_.adopt_resident(page); }
+    void adopt_resident(page_index page) { engine_->adopt_resident(page); }
     void start();
 
     /// API threads. The command, made for queue(), lives until its wait() returns.
     void post(command& c) noexcept { mail_.post(c); }
-    [[nodiscard]] command_queue& queue() noexcept { return engine_.commands(); }
+    [[nodiscard]] command_queue& queue() noexcept { return engine_->commands(); }
     /// Posts a command and waits for it.
     result<void> run(command::kind what, page_run run);
 
     [[nodiscard]] page_count pages() const noexcept { return os_.pages(); }
     [[nodiscard]] kernel_traits traits() const noexcept { return os_.traits(); }
     /// Any thread: only counters and the account are read.
-    [[nodiscard]] const shard<linux_kernel>& engine() const noexcept { return engine_; }
+    [[nodiscard]] const shard<linux_kernel>& engine() const noexcept { return *engine_; }
 
     /// Bytes of metadata a shard of `pages` pages will charge, at most.
     [[nodiscard]] static byte_count estimated_metadata(page_count pages) noexcept;
@@ -69,7 +70,7 @@ class shard_thread final : private squeeze_listener {
     shard_waiter waiter_;
     mailbox mail_;
     linux_kernel os_;
-    shard<linux_kernel> engine_;
+    std::optional<shard<linux_kernel>> engine_; ///< ends before its mail does
     unsigned number_;
     std::thread thread_; ///< last: everything it uses is there
 };

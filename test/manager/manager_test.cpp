@@ -298,3 +298,22 @@ TEST_CASE("manager: the end of a manager ends its regions, also while they are b
     unsigned char ignored = 0;
     CHECK(::mincore(data, page_size, &ignored) != 0); // unmapped
 }
+
+TEST_CASE("manager: a region ends while its tier gives freed blocks back") {
+    (void)probe();
+    manager_config config;
+    config.limit = 12 * mib;
+    file_tier_config file;
+    file.path = "/var/tmp";
+    file.size = 64 * mib;
+    file.preallocate = false; // freed slots are punched by a worker
+    config.tiers = {file};
+    manager m(config);
+    for (unsigned round = 0; round < 8; ++round) {
+        region& r = m.add_region(region_of(backing::private_anonymous, 24 * mib));
+        stamp_all(r, round);
+        CHECK(r.discard(0, 20 * mib).ok());
+        CHECK(m.remove_region(r, removal::drop).ok());
+    }
+    CHECK(m.statistics().host_memory_bytes == 0);
+}

@@ -217,6 +217,23 @@ TEST_CASE("worker_pool: jobs of one batch run on all workers at once") {
     REQUIRE(jobs[1].ran_on != jobs[2].ran_on);
 }
 
+TEST_CASE("worker_pool: a mailbox expects a job from its submission until it is posted") {
+    worker_pool pool(1);
+    sleeper home;
+    meeting may_end;
+    auto jobs = make_jobs(1, home.box, [&may_end] { may_end.wait_for(1); });
+    REQUIRE_FALSE(home.box.expects_jobs());
+    job* const batch[] = {&jobs[0]};
+    pool.submit(batch);
+    REQUIRE(home.box.expects_jobs());
+    REQUIRE(home.box.empty());
+    may_end.arrive();
+    while (home.box.expects_jobs())
+        std::this_thread::yield();
+    REQUIRE(home.box.drain() == 1); // what was expected is there
+    REQUIRE(jobs[0].delivered == 1);
+}
+
 TEST_CASE("worker_pool: one worker runs jobs in the order they were submitted") {
     worker_pool pool(1);
     sleeper home;
