@@ -25,7 +25,7 @@ enum class codec : std::uint8_t { lz4, zstd };
 /// Compressed RAM. Its memory counts in the limit.
 struct ram_tier_config {
     std::string name = "ram";
-    byte_count size = 0;          ///< most memory it may take; 0 = half of the manager's limit
+    byte_count size = 0; ///< most memory it may take; 0 = half of the manager's limit
     codec compression = codec::lz4;
     int level = 1;                ///< zstd level 1..19; ignored by lz4
     unsigned reject_percent = 80; ///< a page compressing to more than this share of a page is
@@ -64,8 +64,8 @@ enum class on_swap_full : std::uint8_t {
 struct event {
     enum class kind : std::uint8_t { tier_degraded, tier_recovered, page_poisoned, over_limit };
     kind what = kind::tier_degraded;
-    std::string_view tier;         ///< name, for tier events
-    std::uint64_t address = 0;     ///< guest page (host virtual address), for page_poisoned
+    std::string_view tier;     ///< name, for tier events
+    std::uint64_t address = 0; ///< guest page (host virtual address), for page_poisoned
     errc cause = errc::ok;
 };
 using event_handler = std::function<void(const event&)>;
@@ -74,10 +74,10 @@ using event_handler = std::function<void(const event&)>;
 inline constexpr byte_count least_limit = byte_count{4} << 20;
 
 struct manager_config {
-    byte_count limit = 0;             ///< host memory for everything: required, at least least_limit
-    std::vector<tier_config> tiers;   ///< empty = one ram_tier_config
-    unsigned workers = 1;             ///< threads for compression (1..64)
-    unsigned staged_percent = 12;     ///< share of the limit kept as staged pages (1..50)
+    byte_count limit = 0;           ///< host memory for everything: required, at least least_limit
+    std::vector<tier_config> tiers; ///< empty = one ram_tier_config
+    unsigned workers = 1;           ///< threads for compression (1..64)
+    unsigned staged_percent = 12;   ///< share of the limit kept as staged pages (1..50)
     unsigned low_watermark_permille = 15;  ///< free share of the limit at which reclaim starts
     unsigned high_watermark_permille = 30; ///< and at which it stops (low < high <= 250)
     std::chrono::microseconds spin{20};    ///< longest an idle shard thread spins before it sleeps;
@@ -85,7 +85,7 @@ struct manager_config {
     std::chrono::milliseconds read_retry_time{2000}; ///< how long a failing tier read is retried
                                                      ///< before the page is poisoned
     on_swap_full when_full = on_swap_full::exceed;
-    event_handler on_event;           ///< C++ only
+    event_handler on_event; ///< C++ only
 };
 
 enum class backing : std::uint8_t {
@@ -96,20 +96,20 @@ enum class backing : std::uint8_t {
 /// A region: size, and at most one of: nothing (library-allocated), address, fd with address.
 struct region_config {
     std::string name = "ram";
-    byte_count size = 0;       ///< bytes, a multiple of 4096: required
+    byte_count size = 0; ///< bytes, a multiple of 4096: required
     backing kind = backing::private_anonymous;
-    void* address = nullptr;   ///< embedder's mapping, page-aligned, not touched by threads of the
-                               ///< process until add_region returns; nullptr = allocate
-    int fd = -1;               ///< shared_memory with address: the memfd behind the mapping
-    byte_count fd_offset = 0;  ///< offset of the mapping in fd
-    unsigned shards = 1;       ///< threads serving the region (1..64)
+    void* address = nullptr;  ///< embedder's mapping, page-aligned, not touched by threads of the
+                              ///< process until add_region returns; nullptr = allocate
+    int fd = -1;              ///< shared_memory with address: the memfd behind the mapping
+    byte_count fd_offset = 0; ///< offset of the mapping in fd
+    unsigned shards = 1;      ///< threads serving the region (1..64)
     std::string policy = "s3fifo";     ///< fifo, second_chance, s3fifo
     std::string prefetch = "adaptive"; ///< off, sequential, stride, adaptive (both)
     page_count prefetch_window = 64;   ///< largest window in pages (1..64)
-    bool remove_events = true; ///< madvise(DONTNEED/REMOVE/FREE) by the embedder is a discard.
-                               ///< Always false for shared_memory, where MADV_DONTNEED keeps the
-                               ///< contents: call region::discard there
-    policy_factory make_policy;         ///< C++ only; overrides `policy`
+    bool remove_events = true;  ///< madvise(DONTNEED/REMOVE/FREE) by the embedder is a discard.
+                                ///< Always false for shared_memory, where MADV_DONTNEED keeps the
+                                ///< contents: call region::discard there
+    policy_factory make_policy; ///< C++ only; overrides `policy`
     prefetcher_factory make_prefetcher; ///< C++ only; overrides `prefetch`
 };
 

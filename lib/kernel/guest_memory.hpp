@@ -38,7 +38,8 @@ class guest_memory {
     explicit guest_memory(const region_config& config);
     guest_memory(const guest_memory&) = delete;
     guest_memory& operator=(const guest_memory&) = delete;
-    /// Unmaps what was allocated here, unless released. Adopted memory is inherited by fork again if it was before.
+    /// Unmaps what was allocated here, unless released. Adopted memory is inherited by fork again
+    /// if it was before.
     ~guest_memory();
 
     [[nodiscard]] std::byte* data() const noexcept { return data_; }

@@ -144,7 +144,8 @@ TEST_CASE("budget: only those above their share are squeezed, and never the aske
     modest.uncharge(2 * mib);
 }
 
-TEST_CASE("budget: whoever is asked gives its spare grant back, and owes what it is above its share") {
+TEST_CASE(
+    "budget: whoever is asked gives its spare grant back, and owes what it is above its share") {
     counting_listener listener;
     budget shared(16 * mib);
     account rich(shared, 1, listener);
