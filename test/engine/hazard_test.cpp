@@ -50,6 +50,25 @@ TEST_CASE("fault_before_remove: prefetch does not install a page that is being d
     read(w, {{0}, 32});
 }
 
+TEST_CASE("fault_before_remove: a page that is about to go is not evicted with its contents") {
+    shard_world w(fast_world());
+    write(w, {{7}, 1});
+    w.begin_discard({{7}, 1});
+    w.step();             // the page is forgotten ...
+    w.progress_discard(); // ... and still mapped, with its old contents
+    w.os.send({kernel_message::kind::missing, false, {{7}, 1}, 0});
+    w.step();
+    w.os.clock_ns += 1'000'000;
+    command evict(kind::evict, {{7}, 1}, w.engine->commands());
+    w.post(evict);
+    (void)w.engine->step();
+    (void)w.engine->step();
+    w.finish(); // now it goes
+    w.steps(20);
+    w.touch({7}, false); // compares with zeros
+    w.check();
+}
+
 TEST_CASE("remove_pending_makes_eagain: the fault is parked and answered when the event was read") {
     shard_world w(fast_world());
     w.begin_discard({{100}, 1});
@@ -97,7 +116,7 @@ TEST_CASE("eexist_means_race: the waiter is woken explicitly and the race counte
     w.step();
     CHECK_FALSE(w.blocked(0));
     CHECK(w.engine->counters().eexist_races.load() == 1);
-    CHECK(w.state({3}) == page_state::resident);
+    w.check();
 }
 
 TEST_CASE("lost_wake: a reader and a writer of one page are both woken") {
@@ -433,6 +452,19 @@ TEST_CASE("io_error_on_read: a poisoned page that is discarded can be used again
         read(w, {{3}, 1});
         CHECK(w.machine_checks() == 1);
     }
+}
+
+TEST_CASE("second_mapping: a hole it read does not keep a discarded page poisoned") {
+    shard_world w(shared(fast_world()));
+    write_and_force_out(w, {{3}, 1});
+    w.touch_through_alias({3});
+    w.controls[0]->corrupt_next_load = true;
+    w.touch({3}, false);
+    REQUIRE(w.state({3}) == page_state::poisoned);
+    w.discard({{3}, 1});
+    CHECK_FALSE(w.os.poisoned({3}));
+    write(w, {{3}, 1});
+    CHECK(w.machine_checks() == 1);
 }
 
 TEST_CASE("torn_or_stale_slot: a corrupt slot poisons its page at once") {

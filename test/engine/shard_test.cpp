@@ -476,10 +476,10 @@ TEST_CASE("shard: pin looks whether a page is really there") {
     w.begin_discard({{7}, 1});
     w.step();
     w.progress_discard();
-    w.start_access(0, {7}, false); // still mapped: no fault
-    w.os.send({kernel_message::kind::missing, false, {{7}, 1}, 0});
-    w.step(); // EEXIST: taken for resident
-    w.finish();
+    w.os.unmap_private({7});
+    w.start_access(0, {7}, false);
+    w.step();   // zero-filled
+    w.finish(); // and now it goes, unseen
     REQUIRE(w.state({7}) == page_state::resident);
     REQUIRE_FALSE(w.os.mapped({7}));
     REQUIRE(w.run_command(kind::pin, {{7}, 1}).ok());

@@ -87,7 +87,11 @@ class shard_script {
     }
 
     fake_kernel::injected injection(fake_kernel::op what) {
-        if (!injecting_ || what == fake_kernel::op::poison || ++operations_ % period_ != 0)
+        if (!injecting_)
+            return {};
+        // Scattered, not every n-th: a retry that takes n operations would fail for ever.
+        const std::uint64_t dice = scatter(++operations_);
+        if (dice % period_ != 0)
             return {};
         // Taking out may fail in every way. `exists` elsewhere would be a lie about the guest, and
         // `gone` would have to end the world.
@@ -95,8 +99,14 @@ class shard_script {
         constexpr s any[] = {s::again, s::busy, s::no_memory, s::exists, s::gone, s::missing};
         const bool out = what == fake_kernel::op::take_out;
         const unsigned ways = out ? 6 : what == fake_kernel::op::discard ? 2 : 3;
-        return {static_cast<page_count>(operations_ / period_ % 3),
-                any[operations_ / period_ % ways]};
+        const std::uint64_t more = dice / period_;
+        return {static_cast<page_count>(more % 3), any[more / 3 % ways]};
+    }
+    /// A permutation of 64-bit numbers without visible order (the finaliser of splitmix64).
+    [[nodiscard]] static std::uint64_t scatter(std::uint64_t n) {
+        n = (n ^ (n >> 30)) * 0xbf58476d1ce4e5b9u;
+        n = (n ^ (n >> 27)) * 0x94d049bb133111ebu;
+        return n ^ (n >> 31);
     }
 
     page_index any_page() { return {number(pages_)}; }
@@ -220,7 +230,7 @@ class shard_script {
     page_count pages_ = 0;
     std::vector<page_run> pinned_;
     bool injecting_ = false;
-    unsigned operations_ = 0;
+    std::uint64_t operations_ = 0;
     unsigned period_ = 2;
 };
 

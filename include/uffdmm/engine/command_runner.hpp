@@ -134,8 +134,8 @@ class command_runner {
         for (page_index page = run.first; page < run.end(); page = page + 1) {
             if (core_.table[page].state() != page_state::poisoned)
                 continue;
-            const kernel_result r = core_.os.zero_in(page, 1);
-            if (r.done == 0 && r.status != kernel_status::exists)
+            // Another mapping may have put a page there, which would be in the way.
+            if (core_.os.discard(page, 1).done == 0 || core_.os.zero_in(page, 1).done == 0)
                 return false;
         }
         return true;

@@ -94,13 +94,16 @@ class fault_path {
     }
 
     /// The same for a page that has to be there, whatever we believe: a page that was installed
-    /// while the kernel was discarding it is gone, though nobody told.
+    /// while the kernel was discarding it is gone, though nobody told, and one that is about to be
+    /// discarded is not to be pinned.
     install_status bring_in_surely(page_index page) {
         const page_entry& entry = core_.table[page];
         const bool believed = entry.state() == page_state::resident;
         if (believed && !entry.has(page_flag::write_protected))
             return fill_if_gone(page);
-        return bring_in(page);
+        const install_status status = bring_in(page);
+        const bool there = entry.state() == page_state::resident;
+        return status == install_status::done && !there ? install_status::parked : status;
     }
 
   private:

@@ -107,7 +107,10 @@ class installer {
     /// (eexist_means_race). Waiters are woken explicitly: nobody else will.
     void adopt_present(page_index page, page_op op, bool demanded) {
         ++core_.counts.eexist_races;
-        installed(page, op, demanded, false);
+        if (is_leaving(op))
+            core_.uncharge(1);
+        else
+            installed(page, op, demanded, false);
         (void)core_.os.wake(page, 1);
     }
 
@@ -178,6 +181,12 @@ class installer {
     /// wrote the hole (second_mapping). Private memory: only the guest's own mapping can be there.
     [[nodiscard]] bool must_win(page_op op) const {
         return core_.traits.shared && op != page_op::install_zero;
+    }
+    /// An untouched page of private memory that is mapped is one whose discard was heard of and has
+    /// not happened yet. Taking it for resident would let it be evicted with its dead contents,
+    /// which would then come back (fault_before_remove).
+    [[nodiscard]] bool is_leaving(page_op op) const {
+        return !core_.traits.shared && op == page_op::install_zero;
     }
     install_status evict_intruder(page_index page) {
         ++core_.counts.foreign_pages;
