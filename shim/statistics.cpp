@@ -32,6 +32,7 @@ void set_memory(uffdmm_stats& out, const stats& in) {
     out.staged_bytes = in.staged_bytes;
     out.compressed_bytes = in.compressed_bytes;
     out.metadata_bytes = in.metadata_bytes;
+    out.page_table_bytes = in.page_table_bytes;
     out.metadata_bytes_per_page = in.metadata_bytes_per_page;
     out.over_limit_bytes = in.over_limit_bytes;
     out.poisoned_pages = in.poisoned_pages;

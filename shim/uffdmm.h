@@ -498,6 +498,7 @@ struct uffdmm_stats {
     uint64_t staged_bytes;     /**< staged pages, and frames not yet given back */
     uint64_t compressed_bytes; /**< memory of tiers that count in the limit */
     uint64_t metadata_bytes;   /**< page tables, staging descriptors, buffers */
+    uint64_t page_table_bytes; /**< part of metadata_bytes: 16 bytes per page of the regions */
     double metadata_bytes_per_page;
     uint64_t over_limit_bytes; /**< now; nonzero only after over_limit events */
     uint64_t poisoned_pages;

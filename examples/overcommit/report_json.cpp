@@ -106,6 +106,7 @@ std::string to_json(const report& r) {
     out["peak_rss_is"] = "resident anonymous and file pages of the process and pages of its memfds,"
                          " less what was there before the manager was made";
     out["metadata_bytes"] = r.at_end.metadata_bytes;
+    out["page_table_bytes"] = r.at_end.page_table_bytes;
     out["metadata_bytes_per_page"] = r.at_end.metadata_bytes_per_page;
     out["faults"] = faults_of(run);
     out["evictions"] = run.evicted_pages;

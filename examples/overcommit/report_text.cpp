@@ -45,11 +45,11 @@ std::string workload_of(const options& o) {
 
 void add_memory(const report& r, lines& out) {
     const uffdmm::stats& s = r.after;
-    out.add("memory", "resident " + bytes_text(s.resident_bytes) + ", staged " +
-                          bytes_text(s.staged_bytes) + ", compressed " +
-                          bytes_text(s.compressed_bytes) + ", metadata " +
-                          bytes_text(s.metadata_bytes) + " (" +
-                          fixed_text(s.metadata_bytes_per_page, 1) + " B/page)");
+    out.add("memory",
+            "resident " + bytes_text(s.resident_bytes) + ", staged " + bytes_text(s.staged_bytes) +
+                ", compressed " + bytes_text(s.compressed_bytes) + ", metadata " +
+                bytes_text(s.metadata_bytes) + " (" + fixed_text(s.metadata_bytes_per_page, 1) +
+                " B/page, page table " + bytes_text(s.page_table_bytes) + ")");
     out.add("peak", bytes_text(r.at_end.peak_host_memory_bytes) + " by the library's account, " +
                         bytes_text(r.peak_rss_bytes) + " by the kernel's; limit " +
                         bytes_text(r.at_end.limit_bytes));

@@ -70,6 +70,7 @@ struct stats {
     byte_count staged_bytes = 0;     ///< staged pages, and frames not yet given back
     byte_count compressed_bytes = 0; ///< memory of tiers that count in the limit
     byte_count metadata_bytes = 0;   ///< page tables, staging descriptors, buffers
+    byte_count page_table_bytes = 0; ///< part of metadata_bytes: 16 bytes per page of the regions
     double metadata_bytes_per_page = 0;
     byte_count over_limit_bytes = 0; ///< now; nonzero only after over_limit events
     byte_count poisoned_pages = 0;

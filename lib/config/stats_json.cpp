@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -17,7 +18,7 @@ struct counter_field {
     std::uint64_t Object::*member;
 };
 
-constexpr std::array<counter_field<stats>, 29> counters{{
+constexpr std::array<counter_field<stats>, 30> counters{{
     {"limit_bytes", &stats::limit_bytes},
     {"region_bytes", &stats::region_bytes},
     {"host_memory_bytes", &stats::host_memory_bytes},
@@ -26,6 +27,7 @@ constexpr std::array<counter_field<stats>, 29> counters{{
     {"staged_bytes", &stats::staged_bytes},
     {"compressed_bytes", &stats::compressed_bytes},
     {"metadata_bytes", &stats::metadata_bytes},
+    {"page_table_bytes", &stats::page_table_bytes},
     {"over_limit_bytes", &stats::over_limit_bytes},
     {"poisoned_pages", &stats::poisoned_pages},
     {"pinned_pages", &stats::pinned_pages},
@@ -90,14 +92,17 @@ std::string to_json(const stats& statistics) {
     json out;
     write(statistics, counters, out);
     out["metadata_bytes_per_page"] = statistics.metadata_bytes_per_page;
-    json& faults = out["faults_by_resolution"] = json::object();
-    json& latency = out["fault_latency"] = json::object();
+    // Whole values are put in: an ordered object is a vector, whose elements move as it grows.
+    json faults = json::object();
+    json latency = json::object();
     for (unsigned i = 0; i < resolutions; ++i) {
         const std::string name = to_string(static_cast<resolution>(i));
         faults[name] = statistics.faults_by_resolution[i];
         if (statistics.fault_latency[i].count() != 0)
             latency[name] = latency_of(statistics.fault_latency[i]);
     }
+    out["faults_by_resolution"] = std::move(faults);
+    out["fault_latency"] = std::move(latency);
     json& tiers = out["tiers"] = json::array();
     for (const tier_stats& tier : statistics.tiers)
         tiers.push_back(tier_of(tier));

@@ -57,6 +57,7 @@ class manager::impl {
   private:
     /// What a shard needs besides its metadata to make any progress.
     static constexpr byte_count least_working_memory = 1024 * 1024;
+    static constexpr byte_count limit_step = 2 * 1024 * 1024;
 
     using region_list = std::vector<std::unique_ptr<managed_region>>;
 
@@ -201,16 +202,27 @@ result<void> manager::impl::settle() {
     return {};
 }
 
+/// A lower limit is approached in steps: memory over the limit makes every fault wait, so no step
+/// asks for more than is reclaimed in some milliseconds.
 result<void> manager::impl::set_limit(byte_count wanted) {
     const mutex_lock one_change(changes_);
     if (wanted < least_limit)
         return error{errc::invalid_argument, 0, "set_limit: the limit must be at least 4 MiB"};
     const byte_count before = limit();
-    money_.set_limit(wanted);
-    const result<void> settled = settle();
-    if (!settled)
-        money_.set_limit(before);
-    return settled;
+    if (wanted >= before) {
+        money_.set_limit(wanted);
+        return {};
+    }
+    byte_count next = std::min(before, host_memory());
+    do {
+        next = std::max(wanted, next - std::min(next, limit_step));
+        money_.set_limit(next);
+        if (const result<void> settled = settle(); !settled) {
+            money_.set_limit(before);
+            return settled;
+        }
+    } while (next > wanted);
+    return {};
 }
 
 result<void> manager::impl::wait_until_idle(std::chrono::milliseconds timeout) {

@@ -34,6 +34,7 @@ void add_memory(stats& to, const shard<linux_kernel>& from) {
     to.resident_bytes += c.resident_pages.load() * page_size;
     to.staged_bytes += c.staged_pages.load() * page_size;
     to.metadata_bytes += c.metadata_bytes.load();
+    to.page_table_bytes += from.table().memory_bytes();
     to.poisoned_pages += c.poisoned_pages.load();
     to.pinned_pages += c.pinned_pages.load();
 }
@@ -87,7 +88,7 @@ void clear_amounts(stats& of) noexcept {
     for (byte_count* amount :
          {&of.limit_bytes, &of.region_bytes, &of.host_memory_bytes, &of.peak_host_memory_bytes,
           &of.resident_bytes, &of.staged_bytes, &of.compressed_bytes, &of.metadata_bytes,
-          &of.over_limit_bytes, &of.poisoned_pages, &of.pinned_pages})
+          &of.page_table_bytes, &of.over_limit_bytes, &of.poisoned_pages, &of.pinned_pages})
         *amount = 0;
     for (tier_stats& tier : of.tiers) {
         tier.pages = tier.stored_bytes = tier.occupied_bytes = tier.memory_bytes = 0;

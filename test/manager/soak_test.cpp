@@ -33,7 +33,7 @@ class soak {
         for (std::thread& t : threads)
             t.join();
         for (std::uint64_t i = 0; i < versions_.size(); ++i)
-            verify(i);
+            verify(i, "at the end");
         return wrong_;
     }
     [[nodiscard]] stats statistics() const { return m_.statistics(); }
@@ -61,10 +61,22 @@ class soak {
     }
     [[nodiscard]] bool over() const { return std::chrono::steady_clock::now() >= end_; }
 
-    void verify(std::uint64_t page) {
+    /// Says what is there instead: which version of which page, or zeros.
+    void complain(std::uint64_t page, const char* where) {
+        wrong_.fetch_add(1);
+        const std::byte* p = page_of(r_, page);
+        std::fprintf(
+            stderr,
+            "soak: %s: page %llu should hold version %u and holds version %llu of page %llu%s\n",
+            where, static_cast<unsigned long long>(page), versions_[page],
+            static_cast<unsigned long long>(load(p + 8)), static_cast<unsigned long long>(load(p)),
+            all_zero(p) ? " (zeros)" : "");
+    }
+
+    void verify(std::uint64_t page, const char* where) {
         const std::byte* p = page_of(r_, page);
         if (versions_[page] == 0 ? !all_zero(p) : !stamp_holds(p, page, versions_[page]))
-            wrong_.fetch_add(1);
+            complain(page, where);
     }
 
     /// Pages page % owners == t belong to thread t, but discards work on blocks of 64 * owners
@@ -89,7 +101,7 @@ class soak {
         }
     }
     void touch(std::uint64_t page, bool write) {
-        verify(page);
+        verify(page, "touch");
         if (write)
             stamp(page_of(r_, page), page, ++versions_[page]);
     }
@@ -103,7 +115,7 @@ class soak {
             return; // pinned
         for (std::uint64_t i = first; i < first + n; ++i) {
             versions_[i] = 0;
-            verify(i);
+            verify(i, whole ? "after discarding a block" : "after discarding a quarter");
         }
     }
 
