@@ -100,7 +100,7 @@ TEST_CASE("abi: structs are laid out without gaps, as in version 0.1", "[abi]") 
     CHECK(offsetof(uffdmm_manager_options, reserved) == 76);
     CHECK(offsetof(uffdmm_region_options, reserved) == 76);
     CHECK(offsetof(uffdmm_run, tier) == 28);
-    CHECK(offsetof(uffdmm_stats, faults_by_resolution) == 112);
-    CHECK(offsetof(uffdmm_stats, tier_count) == 376);
+    CHECK(offsetof(uffdmm_stats, faults_by_resolution) == 120);
+    CHECK(offsetof(uffdmm_stats, tier_count) == 384);
     CHECK(offsetof(uffdmm_tier_stats, degraded) == 112);
 }
