@@ -82,14 +82,20 @@ struct contest {
         for (const operation what : possible)
             floors.push_back(std::make_unique<bare_faults>(what, is_write(kind), where));
         library_faults library(kind, where, options.directory);
+        std::vector<std::size_t> answered(possible.size());
         for (unsigned round = 0; round <= options.rounds; ++round) {
             std::vector<samples> base;
             for (std::size_t i = 0; i < possible.size(); ++i)
                 base.push_back(run_round(*floors[i], {possible[i]})[index(possible[i])]);
             const by_operation other = run_round(library, possible);
-            for (std::size_t i = 0; i < possible.size() && round != 0; ++i) // 0: warming up
+            for (std::size_t i = 0; i < possible.size() && round != 0; ++i) { // 0: warming up
                 rows[i].add(base[i], other[index(possible[i])]);
+                answered[i] += other[index(possible[i])].size();
+            }
         }
+        const double all = fault_source::batch * options.rounds;
+        for (std::size_t i = 0; i < possible.size(); ++i)
+            rows[i].set_share(static_cast<double>(answered[i]) / all);
     }
     static std::size_t index(operation what) { return static_cast<std::size_t>(what); }
 };

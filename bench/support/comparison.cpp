@@ -32,16 +32,16 @@ bool comparison::reached() const {
 }
 
 void print(const std::vector<comparison>& all, const char* base, const char* other) {
-    std::printf("%-38s %9s %9s %7s %15s %9s %s\n", "", base, other, "ratio", "(quartiles)",
-                "added us", "target");
+    std::printf("%-36s %10s %10s %6s %15s %9s %6s  %s\n", "", base, other, "ratio", "quartiles",
+                "added us", "share", "target");
     for (const comparison& c : all) {
         if (c.pairs() == 0)
             continue;
         const summary r = c.ratio();
         const char* verdict = !c.has_target() ? "" : c.reached() ? "reached" : "missed";
-        std::printf("%-38s %9.2f %9.2f %7.2f   (%4.2f - %4.2f) %9.2f %s\n", c.name().c_str(),
-                    c.base().median / 1000, c.other().median / 1000, r.median, r.p25, r.p75,
-                    c.added_ns().median / 1000, verdict);
+        std::printf("%-36s %10.2f %10.2f %6.2f   %5.2f - %5.2f %9.2f %5.0f%%  %s\n",
+                    c.name().c_str(), c.base().median / 1000, c.other().median / 1000, r.median,
+                    r.p25, r.p75, c.added_ns().median / 1000, c.share() * 100, verdict);
     }
 }
 
@@ -52,6 +52,7 @@ bool write_json(const std::vector<comparison>& all, const std::string& path) {
             continue;
         nlohmann::json row{{"name", c.name()},
                            {"pairs", c.pairs()},
+                           {"share", c.share()},
                            {"base_ns", to_json(c.base())},
                            {"library_ns", to_json(c.other())},
                            {"ratio", to_json(c.ratio())},

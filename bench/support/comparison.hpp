@@ -26,6 +26,8 @@ class comparison {
 
     /// One pair of rounds. A pair in which one way has no samples does not count.
     void add(const samples& base, const samples& other);
+    /// What `other` is of all that could have been in its place, if it is not all: 0.1 = a tenth.
+    void set_share(double share) { share_ = share; }
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] std::size_t pairs() const { return ratios_.size(); }
@@ -33,6 +35,7 @@ class comparison {
     [[nodiscard]] summary other() const { return summarize(other_); } ///< ns, medians of rounds
     [[nodiscard]] summary ratio() const { return summarize(ratios_); }
     [[nodiscard]] summary added_ns() const { return summarize(added_); }
+    [[nodiscard]] double share() const { return share_; }
     [[nodiscard]] bool has_target() const { return target_.ratio != 0; }
     /// By the medians.
     [[nodiscard]] bool reached() const;
@@ -40,6 +43,7 @@ class comparison {
   private:
     std::string name_;
     target target_;
+    double share_ = 1;
     std::vector<double> base_;
     std::vector<double> other_;
     std::vector<double> ratios_;

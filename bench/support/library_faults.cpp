@@ -18,6 +18,7 @@ std::vector<tier_config> tiers_for(fault_kind kind, const std::string& directory
         return {custom_tier_config{"refusing", make_refusing_tier}};
     case fault_kind::compressed_zstd:
         return {ram_tier_config{.size = 32 * mib, .compression = codec::zstd}};
+    case fault_kind::unprotect: // pages keep their slot only where it costs no memory
     case fault_kind::file:
         return {file_tier_config{.path = directory, .size = 32 * mib}};
     default:
