@@ -48,16 +48,17 @@ class bare_evict {
         for_each_page(
             p, [&](page_count page) { guest_uffd_.copy(guest_.page(page), contents.data(), 1); });
     }
-    /// ns per page.
-    double run() {
-        const std::uint64_t start = now_ns();
+    /// ns per page, a sample per window.
+    samples run() {
+        samples out;
         for (page_count w = 0; w < windows; ++w) {
             const page_count first = w * cluster_pages;
+            const std::uint64_t start = now_ns();
             frames_uffd_.move(frames_.page(first), guest_.page(first), pattern_.span());
+            out.push_back(static_cast<double>(now_ns() - start) / pattern_.count);
         }
-        const std::uint64_t ns = now_ns() - start;
         guest_uffd_.move(guest_.page(0), frames_.page(0), pages);
-        return static_cast<double>(ns) / (windows * pattern_.count);
+        return out;
     }
 
   private:
@@ -73,17 +74,20 @@ class engine_evict {
     explicit engine_evict(const pattern& p) : pattern_(p) {
         for_each_page(p, [&](page_count page) { world_.populate({page}); });
     }
-    double run() {
+    samples run() {
         const std::uint64_t evicted = world_.core().counts.evicted_pages.load();
-        const std::uint64_t start = now_ns();
-        while (world_.evicts().evict_cluster() == evict_status::done) {
+        samples out;
+        for (page_count w = 0; w < windows; ++w) {
+            const std::uint64_t start = now_ns();
+            const evict_status how = world_.evicts().evict_cluster();
+            out.push_back(static_cast<double>(now_ns() - start) / pattern_.count);
+            UFFDMM_CHECK(how == evict_status::done, "there is a window left to evict");
         }
-        const std::uint64_t ns = now_ns() - start;
         UFFDMM_CHECK(world_.core().counts.evicted_pages.load() - evicted ==
                          std::uint64_t{windows} * pattern_.count,
                      "every page was evicted");
         world_.take_all_back();
-        return static_cast<double>(ns) / (windows * pattern_.count);
+        return out;
     }
 
   private:
@@ -118,8 +122,8 @@ comparison compare(const pattern& p, const std::string& name, unsigned rounds) {
     bare_evict bare(p);
     engine_evict engine(p);
     for (unsigned round = 0; round <= rounds; ++round) {
-        const samples base{bare.run()};
-        const samples other{engine.run()};
+        const samples base = bare.run();
+        const samples other = engine.run();
         if (round != 0) // warming up
             row.add(base, other);
     }
