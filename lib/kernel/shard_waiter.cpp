@@ -54,6 +54,9 @@ void shard_waiter::wait(wait_hint hint, mailbox& mail) noexcept {
     case wait_hint::poll:
         work_was_found();
         return;
+    case wait_hint::served:
+        work_was_found();
+        [[fallthrough]];
     case wait_hint::spin:
         if (!keep_spinning())
             sleep(-1, mail);
@@ -74,14 +77,14 @@ void shard_waiter::work_was_found() noexcept {
 }
 
 bool shard_waiter::keep_spinning() noexcept {
-    const std::uint64_t now = clock_ns();
     if (!spinning_) {
         budget_ns_ = spin_.begin();
-        idle_since_ns_ = now;
         spinning_ = budget_ns_ != 0;
+        if (spinning_)
+            idle_since_ns_ = clock_ns();
         return spinning_;
     }
-    if (now - idle_since_ns_ < budget_ns_)
+    if (clock_ns() - idle_since_ns_ < budget_ns_)
         return true;
     spinning_ = false;
     spin_.gave_up();

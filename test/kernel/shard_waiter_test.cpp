@@ -125,4 +125,21 @@ TEST_CASE("shard_waiter: work found while spinning spares the sleep") {
     REQUIRE(waiter.spins_that_paid() == 1);
 }
 
+TEST_CASE("shard_waiter: an answered fault ends an idle time that was spun through") {
+    shard_waiter waiter(std::chrono::hours(1));
+    mailbox mail(waiter);
+    waiter.wait(wait_hint::spin, mail);
+    waiter.wait(wait_hint::served, mail);
+    REQUIRE(waiter.spins_that_paid() == 1);
+    REQUIRE(waiter.sleeps() == 0);
+}
+
+TEST_CASE("shard_waiter: after an answered fault a thread that does not spin sleeps") {
+    shard_waiter waiter(std::chrono::nanoseconds(0));
+    mailbox mail(waiter);
+    waiter.wake();
+    waiter.wait(wait_hint::served, mail);
+    REQUIRE(waiter.sleeps() == 1);
+}
+
 } // namespace

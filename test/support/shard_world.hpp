@@ -84,7 +84,8 @@ class shard_world final : private waker, private squeeze_listener, private shard
     /// One round of the shard.
     void step() {
         os.clock_ns += 1000;
-        if (engine->step() != wait_hint::poll)
+        const wait_hint next = engine->step();
+        if (next != wait_hint::poll && next != wait_hint::served)
             os.clock_ns += 200'000;
         resume_vcpus();
     }

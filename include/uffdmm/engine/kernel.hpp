@@ -72,9 +72,10 @@ struct kernel_traits {
 
 /// How long wait() may sleep.
 enum class wait_hint : std::uint8_t {
-    poll, ///< do not sleep
-    spin, ///< spin for the adaptive time, then sleep
-    timed ///< sleep, but at most about a millisecond (something will be due)
+    poll,   ///< do not sleep
+    spin,   ///< spin for the adaptive time, then sleep
+    served, ///< the same, after a fault was answered: an idle time begins
+    timed   ///< sleep, but at most about a millisecond (something will be due)
 };
 
 template <typename K>

@@ -59,9 +59,13 @@ class reclaimer {
         return slice(starving);
     }
 
+    /// Whether there are dead frames to be given back.
+    [[nodiscard]] bool untidy() const {
+        return core_.frames.dead() != 0 || core_.frames.has_finished();
+    }
     /// Gives dead frames back while there is nothing better to do. Returns whether there were any.
     bool tidy() {
-        if (core_.frames.dead() == 0 && !core_.frames.has_finished())
+        if (!untidy())
             return false;
         (void)release(true);
         return true;

@@ -58,18 +58,19 @@ class shard final : private tier_client {
             core_.chain.poll(*this);
         writes_.pass_on();
         worked |= reads_.service();
-        worked |= faults_.serve() != 0;
+        const bool answered = faults_.serve() != 0;
         if (faults_.has_waiting())
             worked |= faults_.retry_waiting();
         worked |= commands_.step(stuck_);
         worked |= reclaim();
         // Giving few frames back costs as much as giving back many: only when there is time.
-        worked = worked || reclaim_.tidy();
+        worked = worked || (answered ? reclaim_.untidy() : reclaim_.tidy());
         reclaim_.settle_tier_memory();
         core_.publish();
         if (worked)
             return wait_hint::poll;
-        return rest();
+        const wait_hint next = rest();
+        return answered && next == wait_hint::spin ? wait_hint::served : next;
     }
 
     /// Another round is due even though nothing happens.
