@@ -76,6 +76,7 @@ class engine_evict {
     }
     samples run() {
         const std::uint64_t evicted = world_.core().counts.evicted_pages.load();
+        world_.begin_step();
         samples out;
         for (page_count w = 0; w < windows; ++w) {
             const std::uint64_t start = now_ns();

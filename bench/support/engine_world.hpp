@@ -32,6 +32,8 @@ class engine_world final : private squeeze_listener, private shard_observer {
                          installer_.zeros(page, 1, first_demanded, true).done == 1,
                      "an untouched page can be filled");
     }
+    /// A step of the shard begins: pages that came in before may leave.
+    void begin_step() { core_.step_ns = os_.now_ns(); }
     /// Brings all staged pages back, and gives their frames up.
     void take_all_back() {
         for (page_index page{0}; page.value < core_.pages(); page = page + 1)
