@@ -7,6 +7,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "kernel/setup_failure.hpp"
@@ -14,7 +15,7 @@
 namespace uffdmm {
 namespace {
 
-constexpr int timed_sleep_ms = 1;
+constexpr long timed_sleep_ns = 1'000'000;
 
 std::uint64_t clock_ns() noexcept {
     timespec now{};
@@ -27,10 +28,12 @@ std::uint64_t clock_ns() noexcept {
 
 shard_waiter::shard_waiter(std::chrono::nanoseconds spin)
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wakeups_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
       spin_(static_cast<std::uint64_t>(spin.count())) {
-    if (!epoll_ || !wakeups_)
+    if (!epoll_ || !wakeups_ || !timer_)
         setup_failure("creating the event descriptors of a shard thread", errno);
     watch(wakeups_.get());
+    watch(timer_.get());
 }
 
 void shard_waiter::watch(int fd) {
@@ -59,11 +62,15 @@ void shard_waiter::wait(wait_hint hint, mailbox& mail) noexcept {
         [[fallthrough]];
     case wait_hint::spin:
         if (!keep_spinning())
-            sleep(-1, mail);
+            sleep(mail);
+        return;
+    case wait_hint::linger:
+        if (!keep_spinning())
+            timed_sleep(mail);
         return;
     case wait_hint::timed:
         spinning_ = false;
-        sleep(timed_sleep_ms, mail);
+        timed_sleep(mail);
         return;
     }
 }
@@ -91,20 +98,32 @@ bool shard_waiter::keep_spinning() noexcept {
     return false;
 }
 
-void shard_waiter::sleep(int timeout_ms, mailbox& mail) noexcept {
+void shard_waiter::timed_sleep(mailbox& mail) noexcept {
+    if (!timer_runs_) {
+        itimerspec due{};
+        due.it_value.tv_nsec = timed_sleep_ns;
+        timer_runs_ = ::timerfd_settime(timer_.get(), 0, &due, nullptr) == 0;
+    }
+    sleep(mail);
+}
+
+void shard_waiter::sleep(mailbox& mail) noexcept {
     if (!mail.announce_sleep())
         return;
     std::array<epoll_event, 8> events;
-    const int n =
-        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
+    const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
     mail.announce_awake();
     ++sleeps_;
-    for (int i = 0; i < n; ++i) {
-        if (events[static_cast<std::size_t>(i)].data.fd == wakeups_.get()) {
-            std::uint64_t count = 0;
-            [[maybe_unused]] const ssize_t ignored = ::read(wakeups_.get(), &count, sizeof count);
-        }
-    }
+    for (int i = 0; i < n; ++i)
+        drain(events[static_cast<std::size_t>(i)].data.fd);
+}
+
+void shard_waiter::drain(int fd) noexcept {
+    if (fd != wakeups_.get() && fd != timer_.get())
+        return;
+    timer_runs_ = timer_runs_ && fd != timer_.get();
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t ignored = ::read(fd, &count, sizeof count);
 }
 
 } // namespace uffdmm

@@ -41,12 +41,18 @@ class shard_waiter final : public waker {
   private:
     void work_was_found() noexcept;
     [[nodiscard]] bool keep_spinning() noexcept;
-    void sleep(int timeout_ms, mailbox& mail) noexcept;
+    /// The timer goes on when something else ends the sleep: setting one costs several
+    /// microseconds on a virtual machine, which every fault would pay while a tier works.
+    void timed_sleep(mailbox& mail) noexcept;
+    void sleep(mailbox& mail) noexcept;
+    void drain(int fd) noexcept;
 
     file_descriptor epoll_;
     file_descriptor wakeups_; ///< eventfd
+    file_descriptor timer_;   ///< ends timed sleeps
     adaptive_spin spin_;
     bool spinning_ = false;
+    bool timer_runs_ = false;
     std::uint64_t idle_since_ns_ = 0;
     std::uint64_t budget_ns_ = 0;
     std::uint64_t sleeps_ = 0;

@@ -115,6 +115,23 @@ TEST_CASE("shard_waiter: a timed sleep ends by itself, poll does not sleep") {
     REQUIRE(waiter.sleeps() == 1);
 }
 
+TEST_CASE("shard_waiter: a lingering thread that does not spin sleeps for a while only") {
+    shard_waiter waiter(std::chrono::nanoseconds(0));
+    mailbox mail(waiter);
+    waiter.wait(wait_hint::linger, mail);
+    REQUIRE(waiter.sleeps() == 1);
+}
+
+TEST_CASE("shard_waiter: the time of a timed sleep goes on when it is woken early") {
+    shard_waiter waiter(std::chrono::nanoseconds(0));
+    mailbox mail(waiter);
+    waiter.wake();
+    waiter.wait(wait_hint::timed, mail); // ended by the wake-up
+    waiter.wait(wait_hint::spin, mail);  // and this by what was left of the time
+    waiter.wait(wait_hint::timed, mail); // which starts anew
+    REQUIRE(waiter.sleeps() == 3);
+}
+
 TEST_CASE("shard_waiter: work found while spinning spares the sleep") {
     shard_waiter waiter(std::chrono::hours(1));
     mailbox mail(waiter);
