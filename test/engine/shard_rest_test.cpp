@@ -27,3 +27,21 @@ TEST_CASE("shard: an answered fault that leaves too little memory is followed by
     }
     REQUIRE(last != wait_hint::spin);
 }
+
+TEST_CASE("shard: a few dead frames are given back only after a while without faults") {
+    shard_world w({.room = 400, .prefetch = "off", .tiers = {}});
+    w.touch({7}, true);
+    (void)w.run_command(command::kind::evict, {{7}, 1}); // stays staged: there is no tier
+    REQUIRE(w.state({7}) == page_state::staged);
+    w.discard({{7}, 1});
+    REQUIRE(w.engine->step() == wait_hint::linger);
+    const std::uint64_t released = w.engine->counters().frame_releases.load();
+    w.start_access(0, {8}, true);
+    REQUIRE(w.engine->step() == wait_hint::poll);
+    REQUIRE(w.engine->step() == wait_hint::linger);
+    REQUIRE(w.engine->counters().frame_releases.load() == released);
+    w.os.clock_ns += 1'000'000;
+    REQUIRE(w.engine->step() == wait_hint::poll);
+    REQUIRE(w.engine->counters().frame_releases.load() == released + 1);
+    REQUIRE(w.engine->step() == wait_hint::spin);
+}

@@ -43,7 +43,8 @@ class reclaimer {
         settle_tier_memory();
         refresh_watermarks();
         const std::int64_t free = core_.free_pages();
-        active_ = starving || free < low_ || (active_ && free < high_);
+        const bool was_active =
+            std::exchange(active_, starving || free < low_ || (active_ && free < high_));
         if (free >= low_)
             core_.may_exceed = false;
         if (!active_) {
@@ -52,6 +53,9 @@ class reclaimer {
             (void)release_dead(false);
             return need::nothing;
         }
+        // Memory that nobody needs goes before memory that somebody might.
+        if (!was_active && tidy())
+            return need::more;
         if (core_.step_ns < try_again_at_)
             return need::tiers;
         if (!is_my_turn(starving))

@@ -64,13 +64,14 @@ class shard final : private tier_client {
         worked |= commands_.step(stuck_);
         worked |= reclaim();
         // Giving few frames back costs as much as giving back many: only when there is time.
-        worked = worked || (answered ? reclaim_.untidy() : reclaim_.tidy());
+        if (answered)
+            answered_ns_ = core_.step_ns;
+        worked = worked || (core_.step_ns - answered_ns_ >= quiet_ns && reclaim_.tidy());
         reclaim_.settle_tier_memory();
         core_.publish();
         if (worked)
             return wait_hint::poll;
-        const wait_hint next = rest();
-        return answered && next == wait_hint::spin ? wait_hint::served : next;
+        return rest(answered);
     }
 
     /// Another round is due even though nothing happens.
@@ -93,6 +94,8 @@ class shard final : private tier_client {
 
   private:
     static constexpr std::size_t load_batch_count = 32;
+    /// Time without faults after which even a few dead frames are given back.
+    static constexpr std::uint64_t quiet_ns = 500'000;
 
     [[nodiscard]] static page_count buffer_pages(page_count frames) {
         return std::clamp<page_count>(frames / 64, 128, 512);
@@ -126,13 +129,17 @@ class shard final : private tier_client {
         over_limit_told_ = true;
     }
 
-    [[nodiscard]] wait_hint rest() const {
+    [[nodiscard]] wait_hint rest(bool answered) const {
         if (parked())
             return wait_hint::poll;
         const bool poll_reads = reads_.in_flight() != 0 && core_.chain.needs_polling();
         const bool due = poll_reads || reads_.backing_off() || stuck_ || waits_for_writes_ ||
                          faults_.has_waiting() || !commands_.idle() || writes_.in_flight() != 0;
-        return due ? wait_hint::timed : wait_hint::spin;
+        if (due)
+            return wait_hint::timed;
+        if (reclaim_.untidy())
+            return answered ? wait_hint::poll : wait_hint::linger;
+        return answered ? wait_hint::served : wait_hint::spin;
     }
 
     void store_done(store_request& request) noexcept override { writes_.store_done(request); }
@@ -150,6 +157,7 @@ class shard final : private tier_client {
     reclaimer<Kernel> reclaim_;
     command_runner<Kernel> commands_;
     std::uint64_t rounds_ = 0;
+    std::uint64_t answered_ns_ = 0; ///< last step that answered faults
     bool stuck_ = false;
     bool over_limit_told_ = false;
     bool waits_for_event_ = false;
