@@ -5,6 +5,7 @@
 /// aborts when the engine breaks the tier contract (a slot freed twice, loaded after release,
 /// released while a request on it is pending).
 
+#include <atomic>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -17,16 +18,24 @@
 
 namespace uffdmm::test {
 
-/// What a test turns; shared with the tier, which the shard owns.
+/// What a test turns, on any thread; shared with the tier, which the shard owns.
 struct fake_tier_controls {
     std::size_t capacity_pages = SIZE_MAX;
-    bool fail_stores = false;
-    bool fail_loads = false;
-    bool reject_stores = false;
-    bool corrupt_next_load = false;
-    bool hold = false; ///< finish nothing in poll()
-    bool latest_first = false;
+    std::atomic<bool> fail_stores{false};
+    std::atomic<bool> fail_loads{false};
+    std::atomic<bool> reject_stores{false};
+    std::atomic<bool> corrupt_next_load{false};
+    std::atomic<bool> hold{false}; ///< finish nothing in poll()
+    std::atomic<bool> latest_first{false};
     std::set<std::uint64_t> reported_lost; ///< owners whose load failed or was corrupt
+    /// Nothing fails, fills up or is held back from now on.
+    void behave() {
+        capacity_pages = SIZE_MAX;
+        for (std::atomic<bool>* flag :
+             {&fail_stores, &fail_loads, &reject_stores, &corrupt_next_load, &hold, &latest_first})
+            *flag = false;
+    }
+
     std::size_t stored_pages = 0;
     std::size_t pending = 0;
     std::uint64_t loads = 0;

@@ -64,7 +64,7 @@ class shard_world final : private waker, private squeeze_listener, private shard
     }
     ~shard_world() {
         for (auto& c : controls)
-            *c = {};
+            c->behave();
         finish();
         (void)run_command(command::kind::stop, {});
     }

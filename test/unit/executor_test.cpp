@@ -59,6 +59,15 @@ struct sleeper final : waker {
     bool mail = false;
     mailbox box{*this};
 
+    sleeper() = default;
+    sleeper(const sleeper&) = delete;
+    sleeper& operator=(const sleeper&) = delete;
+    /// A worker that has just posted here may not be done with the mailbox yet.
+    ~sleeper() {
+        while (box.expects_jobs())
+            std::this_thread::yield();
+    }
+
     void wake() noexcept override {
         const std::lock_guard lock(mutex);
         mail = true;

@@ -23,6 +23,11 @@ class busy_shard final : private waker, private tier_client {
         for (int i = 0; i < rounds; ++i)
             round();
     }
+    /// A worker that has just posted here may not be done with the mailbox yet.
+    void wait_for_workers() const {
+        while (home_.expects_jobs())
+            std::this_thread::yield();
+    }
     [[nodiscard]] int wrong() const { return wrong_; }
     [[nodiscard]] int stored() const { return stored_; }
 
@@ -107,6 +112,8 @@ TEST_CASE(
             threads.emplace_back([&shard] { shard.run(60); });
         for (std::thread& thread : threads)
             thread.join();
+        for (const busy_shard& shard : shards)
+            shard.wait_for_workers();
         for (const busy_shard& shard : shards) {
             REQUIRE(shard.wrong() == 0);
             REQUIRE(shard.stored() > 500);
