@@ -24,6 +24,7 @@ class engine_world final : private squeeze_listener, private shard_observer {
           installer_(core_), evictor_(core_) {}
 
     [[nodiscard]] shard_core<linux_kernel>& core() { return core_; }
+    [[nodiscard]] std::byte* memory() const { return memory_.data(); }
     [[nodiscard]] evictor<linux_kernel>& evicts() { return evictor_; }
 
     /// Writes to an untouched page, as a guest would.
