@@ -23,10 +23,10 @@ struct uffdmm_region {
 };
 
 struct uffdmm_manager {
-    explicit uffdmm_manager(uffdmm::manager_config config) : engine(std::move(config)) {}
+    explicit uffdmm_manager(const uffdmm::manager_config& config) : engine(config) {}
 
     /// Any thread. Throws setup_error.
-    uffdmm_region& add(uffdmm::region_config config);
+    uffdmm_region& add(const uffdmm::region_config& config);
     /// Any thread. Gives nullptr beyond the last live region.
     [[nodiscard]] uffdmm_region* find(std::size_t index);
     [[nodiscard]] std::size_t live_regions() const;

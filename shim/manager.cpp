@@ -5,11 +5,11 @@
 #include "handles.hpp"
 #include "options.hpp"
 
-uffdmm_region& uffdmm_manager::add(uffdmm::region_config config) {
+uffdmm_region& uffdmm_manager::add(const uffdmm::region_config& config) {
     // The handle comes first: nothing may fail once the region is there.
     std::list<uffdmm_region> added;
     added.push_back({*this, nullptr, config.name});
-    added.front().live = &engine.add_region(std::move(config));
+    added.front().live = &engine.add_region(config);
     const uffdmm::mutex_lock lock(mutex);
     regions.splice(regions.end(), added);
     return regions.back();
@@ -37,9 +37,9 @@ constexpr std::chrono::milliseconds longest_wait = std::chrono::hours(24 * 365);
 
 std::unique_ptr<uffdmm_manager> make_manager(config config, event_handler on_event) {
     config.manager.on_event = std::move(on_event);
-    auto manager = std::make_unique<uffdmm_manager>(std::move(config.manager));
-    for (region_config& region : config.regions)
-        manager->add(std::move(region));
+    auto manager = std::make_unique<uffdmm_manager>(config.manager);
+    for (const region_config& region : config.regions)
+        manager->add(region);
     return manager;
 }
 
@@ -55,9 +55,9 @@ using namespace uffdmm::shim;
 int uffdmm_manager_create(const struct uffdmm_manager_options* options,
                           uffdmm_manager** manager) noexcept {
     return guarded(__func__, [&] {
-        uffdmm::manager_config config = to_config(options);
+        const uffdmm::manager_config config = to_config(options);
         require(manager, "manager");
-        *manager = new uffdmm_manager(std::move(config));
+        *manager = new uffdmm_manager(config);
         return 0;
     });
 }

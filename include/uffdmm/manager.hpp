@@ -73,7 +73,7 @@ class UFFDMM_CXX_API region {
 class manager {
   public:
     /// Throws setup_error; nothing stays behind.
-    UFFDMM_CXX_API explicit manager(manager_config config);
+    UFFDMM_CXX_API explicit manager(const manager_config& config);
     /// Removes every region with removal::drop. To keep contents, remove regions first.
     UFFDMM_CXX_API ~manager();
     manager(const manager&) = delete;
@@ -81,7 +81,7 @@ class manager {
 
     /// Takes over a range. From here until removal, every access to an absent page is served by
     /// the library. Throws setup_error; nothing stays behind.
-    UFFDMM_CXX_API region& add_region(region_config config);
+    UFFDMM_CXX_API region& add_region(const region_config& config);
     /// `r` is gone afterwards, on success. On limit_too_small nothing changed and
     /// missing_bytes(r) tells how much memory is short.
     UFFDMM_CXX_API result<void> remove_region(region& r, removal how);

@@ -56,8 +56,8 @@ class manager::impl {
 
   private:
     /// What a shard needs besides its metadata to make any progress.
-    static constexpr byte_count least_working_memory = 1024 * 1024;
-    static constexpr byte_count limit_step = 2 * 1024 * 1024;
+    static constexpr byte_count least_working_memory = byte_count{1} << 20;
+    static constexpr byte_count limit_step = byte_count{2} << 20;
 
     using region_list = std::vector<std::unique_ptr<managed_region>>;
 
@@ -261,13 +261,13 @@ stats manager::impl::statistics() const {
 
 // ---- the public face ----------------------------------------------------------------------------
 
-manager::manager(manager_config config) {
+manager::manager(const manager_config& config) {
     validate(config);
     impl_ = std::make_unique<impl>(config);
 }
 manager::~manager() = default;
 
-region& manager::add_region(region_config config) {
+region& manager::add_region(const region_config& config) {
     validate(config);
     return impl_->add_region(config);
 }

@@ -115,7 +115,8 @@ result<void> shard_thread::run(command::kind what, page_run run) {
 }
 
 byte_count shard_thread::estimated_metadata(page_count pages) noexcept {
-    constexpr byte_count fixed = 640 * 1024; // read batches, store operations, histograms
+    constexpr byte_count fixed = byte_count{640}
+                                 << 10; // read batches, store operations, histograms
     const byte_count frames = frames_for(pages);
     const byte_count buffers = std::clamp<byte_count>(frames / 64, 128, 512) * page_size;
     return byte_count{pages} * sizeof(page_entry) + frames / cluster_pages * sizeof(cluster) +

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """check_cgroup.py LIMIT_MIB PROGRAM ARGUMENT...: runs a program whose library limit is LIMIT_MIB in
-a memory control group without swap of LIMIT_MIB + 64 MiB: the kernel as an outside observer of the
-promise. Fails if the group ran out of memory or the program failed; 77 where no group can be made."""
+a memory control group without swap of LIMIT_MIB + 64 MiB: the kernel, as an outside observer of
+the promise. Fails if the group ran out of memory or the program failed; 77 where no group can be
+made."""
 
 import contextlib
 import os

@@ -39,8 +39,8 @@ struct command final : message {
         tier_number tier = 0;
     };
 
-    command(kind what_, page_run run_, command_queue& home_)
-        : what(what_), run(run_), home(home_), at(run_.first) {}
+    command(kind to_do, page_run pages_of_shard, command_queue& queue)
+        : what(to_do), run(pages_of_shard), home(queue), at(pages_of_shard.first) {}
 
     /// Calling thread.
     result<void> wait() {

@@ -30,7 +30,8 @@ constexpr std::uint32_t urgent_trim = page_returner::most_ranges;
 /// Addresses for all of the quota, and for slabs that are in use with less than all their memory:
 /// a growing one per class, empty ones.
 std::uint32_t slabs_for(byte_count quota) {
-    const byte_count slabs = quota / slab_bytes + 1 + size_classes::most + 2 * urgent_trim;
+    const byte_count slabs =
+        quota / slab_bytes + 1 + size_classes::most + byte_count{2} * urgent_trim;
     return static_cast<std::uint32_t>(std::min<byte_count>(slabs, (1u << 22) - 1));
 }
 
@@ -56,7 +57,8 @@ slab_pool::~slab_pool() {
 
 std::byte* slab_pool::object(object_place place) const noexcept {
     const std::uint32_t s = slab_of(place);
-    return memory_.data() + std::size_t{s} * slab_bytes + index_of(place) * shape(slabs_[s]).bytes;
+    return memory_.data() + std::size_t{s} * slab_bytes +
+           std::size_t{index_of(place)} * shape(slabs_[s]).bytes;
 }
 
 std::uint32_t slab_pool::header(object_place place) const noexcept {
@@ -274,7 +276,8 @@ bool slab_pool::squeeze(move_listener& listener) noexcept {
         trim_all();
         return resident_pages_ < before;
     }
-    for (std::uint8_t n = 0; n < all_size_classes.count(); ++n) {
+    const auto classes = static_cast<std::uint8_t>(all_size_classes.count());
+    for (std::uint8_t n = 0; n < classes; ++n) {
         std::uint32_t moves = all_size_classes[n].per_slab;
         if (classes_[n].holes >= moves && drain(n, moves, listener) == drained::wholly)
             return true;
