@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -19,6 +18,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "detail/signals_blocked.hpp"
 #include "uffdmm/check.hpp"
 #include "uffdmm/detail/mutex.hpp"
 #include "uffdmm/result.hpp"
@@ -58,22 +58,6 @@ struct place_allocator {
     }
 
     handler_place* place;
-};
-
-/// Blocks all signals in this thread, and so in threads it starts, until the end of the scope.
-class signals_blocked {
-  public:
-    signals_blocked() noexcept {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    signals_blocked(const signals_blocked&) = delete;
-    signals_blocked& operator=(const signals_blocked&) = delete;
-
-  private:
-    sigset_t before_;
 };
 
 } // namespace

@@ -2,12 +2,12 @@
 #include "manager/shard_thread.hpp"
 
 #include <algorithm>
-#include <csignal>
 #include <string>
 
 #include <pthread.h>
 #include <sched.h>
 
+#include "detail/signals_blocked.hpp"
 #include "registry/registry.hpp"
 
 namespace uffdmm {
@@ -34,22 +34,6 @@ prefetcher_factory prefetcher_of(const region_config& config) {
     return config.make_prefetcher ? config.make_prefetcher
                                   : find_prefetcher(config.prefetch, config.prefetch_window);
 }
-
-/// Signals are the embedder's: its handlers may touch guest memory, which would wait for us.
-class signals_blocked {
-  public:
-    signals_blocked() {
-        sigset_t all;
-        sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    signals_blocked(const signals_blocked&) = delete;
-    signals_blocked& operator=(const signals_blocked&) = delete;
-    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-  private:
-    sigset_t before_{};
-};
 
 } // namespace
 
