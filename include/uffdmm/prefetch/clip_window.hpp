@@ -15,7 +15,8 @@ namespace uffdmm {
 [[nodiscard]] inline prefetch_window window_after(page_index page, std::int32_t stride,
                                                   page_count wanted, page_count pages) {
     const std::int64_t at = page.value;
-    const std::int64_t room = stride > 0 ? (std::int64_t{pages} - 1 - at) / stride : at / -stride;
+    const std::int64_t room =
+        stride > 0 ? (std::int64_t{pages} - 1 - at) / stride : at / -std::int64_t{stride};
     const page_count count =
         static_cast<page_count>(std::clamp<std::int64_t>(room, 0, std::int64_t{wanted}));
     if (count == 0)
