@@ -79,6 +79,7 @@ TEST_CASE("tier failure: torn_or_stale_slot: a corrupt slot poisons at once and 
     s.quiesce();
     s.controls->corrupt_next_load = true;
     CHECK_FALSE(readable(page_of(s.r, 9)));
+    s.quiesce(); // the thread is woken before the shard has counted
     CHECK(s.m.statistics().tiers[1].corrupt == 1);
     CHECK(s.m.statistics().poisoned_pages == 1);
 }

@@ -43,6 +43,19 @@ inline constexpr bool thread_sanitizer = false;
 inline constexpr bool thread_sanitizer = false;
 #endif
 
+/// Whether memory of the process includes what a sanitizer keeps beside it.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool shadow_memory = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool shadow_memory = true;
+#else
+inline constexpr bool shadow_memory = thread_sanitizer;
+#endif
+#else
+inline constexpr bool shadow_memory = thread_sanitizer;
+#endif
+
 /// Ends the whole program with 77 (skipped) where userfaultfd cannot be had at all.
 inline const kernel_probe& probe() {
     static const kernel_probe found = [] {
