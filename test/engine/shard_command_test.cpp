@@ -8,14 +8,6 @@ using namespace uffdmm;
 using namespace uffdmm::test;
 using kind = command::kind;
 
-namespace {
-
-[[nodiscard]] const shard_counters& counts(const shard_world& w) {
-    return w.engine->counters();
-}
-
-} // namespace
-
 TEST_CASE("shard: evict takes out the range and nothing else") {
     shard_world w(fast_world());
     write(w, {{0}, 200});

@@ -8,14 +8,6 @@ using namespace uffdmm;
 using namespace uffdmm::test;
 using kind = command::kind;
 
-namespace {
-
-[[nodiscard]] const shard_counters& counts(const shard_world& w) {
-    return w.engine->counters();
-}
-
-} // namespace
-
 // ---- what a page costs --------------------------------------------------------------------------
 
 TEST_CASE("shard: a clean page leaves memory without being written again") {

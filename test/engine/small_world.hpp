@@ -32,6 +32,9 @@ namespace uffdmm::test {
     return o;
 }
 
+[[nodiscard]] inline const shard_counters& counts(const shard_world& w) {
+    return w.engine->counters();
+}
 inline void write(shard_world& w, page_run run) {
     for (page_index page = run.first; page < run.end(); page = page + 1)
         w.touch(page, true);

@@ -3,17 +3,7 @@
 
 #include <cstddef>
 
-#if defined(__has_feature)
-#define UFFDMM_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define UFFDMM_HAS_FEATURE(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    UFFDMM_HAS_FEATURE(address_sanitizer) || UFFDMM_HAS_FEATURE(thread_sanitizer)
-#define UFFDMM_UNDER_SANITIZER 1
-#else
-#define UFFDMM_UNDER_SANITIZER 0
-#endif
+#include "support/sanitizers.hpp"
 
 namespace {
 thread_local std::uint64_t allocations = 0;

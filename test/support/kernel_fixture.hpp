@@ -19,6 +19,7 @@
 #include "kernel/guest_memory.hpp"
 #include "kernel/linux_kernel.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 /// Leaves the test with a word if this kernel or machine can not do what it needs.
 #define UFFDMM_NEEDS(condition, what)                                                              \
@@ -31,30 +32,9 @@
 
 namespace uffdmm::test {
 
-#if defined(__SANITIZE_THREAD__)
-inline constexpr bool thread_sanitizer = true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-inline constexpr bool thread_sanitizer = true;
-#else
-inline constexpr bool thread_sanitizer = false;
-#endif
-#else
-inline constexpr bool thread_sanitizer = false;
-#endif
-
+inline constexpr bool thread_sanitizer = UFFDMM_UNDER_TSAN != 0;
 /// Whether memory of the process includes what a sanitizer keeps beside it.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool shadow_memory = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr bool shadow_memory = true;
-#else
-inline constexpr bool shadow_memory = thread_sanitizer;
-#endif
-#else
-inline constexpr bool shadow_memory = thread_sanitizer;
-#endif
+inline constexpr bool shadow_memory = UFFDMM_UNDER_SANITIZER != 0;
 
 /// Ends the whole program with 77 (skipped) where userfaultfd cannot be had at all.
 inline const kernel_probe& probe() {

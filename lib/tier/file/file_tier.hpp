@@ -23,9 +23,9 @@
 
 #include "tier/file/aio_queue.hpp"
 #include "tier/file/file_store.hpp"
-#include "tier/file/request_list.hpp"
 #include "tier/file/slot_allocator.hpp"
 #include "tier/file/trim_job.hpp"
+#include "tier/request_list.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/tier.hpp"
 

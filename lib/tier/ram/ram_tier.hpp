@@ -16,12 +16,12 @@
 #include <memory>
 #include <span>
 
-#include "tier/file/request_list.hpp"
 #include "tier/ram/compress_job.hpp"
 #include "tier/ram/page_codec.hpp"
 #include "tier/ram/ram_quota.hpp"
 #include "tier/ram/record_table.hpp"
 #include "tier/ram/slab_pool.hpp"
+#include "tier/request_list.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/tier.hpp"
 
