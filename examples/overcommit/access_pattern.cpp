@@ -19,7 +19,7 @@ std::uint64_t start_of(std::uint64_t pages, unsigned thread, unsigned threads) {
 }
 
 std::uint64_t seed_of(const pattern_plan& plan, unsigned thread) {
-    return mix(plan.seed + mix(thread + 1));
+    return mix(plan.seed + mix(thread + 1) + plan.stream);
 }
 
 class uniform_pattern final : public access_pattern {

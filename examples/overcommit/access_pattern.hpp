@@ -28,6 +28,7 @@ struct pattern_plan {
     pattern_kind kind = pattern_kind::uniform;
     uffdmm::page_count pages = 0;
     std::uint64_t seed = 1;
+    std::uint64_t stream = 0;         ///< other random numbers, the same pages hot
     double skew = 0.99;               ///< zipf, scan+zipf
     uffdmm::page_count stride = 16;   ///< stride
     unsigned scan_percent = 25;       ///< scan+zipf: share of touches that belong to the scan
