@@ -25,6 +25,12 @@ def find_hierarchy(mounts="/proc/self/mounts"):
     return None
 
 
+def can_limit_zswap():
+    """Whether groups can limit what zswap holds for them: those of version 2."""
+    found = find_hierarchy()
+    return bool(found) and found[1] == 2 and os.path.exists("/sys/module/zswap")
+
+
 class MemoryGroup:
     """The knobs of one group. Processes enter by enter_command()."""
 
@@ -65,12 +71,9 @@ class MemoryGroup:
         return fields_of(f"{self.path}/memory.stat").get("zswap", 0)
 
     def limit_zswap(self, size):
-        """Bytes that zswap may hold for the group. Returns whether it can be limited."""
-        knob = f"{self.path}/memory.zswap.max"
-        if not os.path.exists(knob):
-            return False
-        write_knob(knob, size)
-        return True
+        """Bytes that zswap may hold for the group, where it can be limited."""
+        if self.version == 2:
+            write_knob(f"{self.path}/memory.zswap.max", int(size))
 
     def enter_command(self, command):
         """The command, changed so that it runs in the group from its first page on."""

@@ -3,7 +3,7 @@
 import contextlib
 
 from .ballast import Ballast
-from .cgroup import memory_group
+from .cgroup import can_limit_zswap, memory_group
 from .controller import MemoryWatch
 from .load import Load, LoadFailed, run_phases
 from .sides import kernel_command, kernel_swap, library_command, limit_of, pool_of
@@ -56,33 +56,36 @@ def tried(run):
     for left in range(TRIES - 1, -1, -1):
         try:
             return {**run(), "tries": TRIES - left}
-        except LoadFailed as failure:
+        except (LoadFailed, OSError) as failure:
+            killed = getattr(failure, "killed", False)
             if left == 0:
-                return {"outcome": "oom" if failure.killed else "failed", "why": str(failure)}
+                return {"outcome": "oom" if killed else "failed", "why": str(failure)}
     return None
 
 
 def kernel_run(cell, setting, journal):
     """The rival's run."""
+    can_limit = can_limit_zswap()
+    limit = limit_of(cell, setting, can_limit_zswap=can_limit)
+
     def run():
-        with memory_group(journal) as group:
-            pool_limit = group.limit_zswap("max")
-            limit = limit_of(cell, setting, can_limit_zswap=pool_limit)
-            if pool_limit and cell.rival == "zswap":
-                group.limit_zswap(pool_of(limit, can_limit_zswap=True))
-            with kernel_swap(cell, setting, limit, journal) as swap:
-                done = beside_swap(cell, setting, limit, group, swap)
-                return {**done, "limit": limit, "note": swap.note}
+        # The group inside of the swap: what still runs is killed before swap is switched off.
+        with kernel_swap(cell, setting, limit, journal) as swap, memory_group(journal) as group:
+            if cell.rival == "zswap":
+                group.limit_zswap(pool_of(limit, can_limit_zswap=can_limit))
+            done = beside_swap(cell, setting, limit, group, swap)
+            return {**done, "limit": limit, "note": swap.note}
     return tried(run)
 
 
 def library_run(cell, setting, journal, base):
     """The library's run, in a group without a limit: the same meter."""
+    can_limit = can_limit_zswap()
+    limit = limit_of(cell, setting, can_limit_zswap=can_limit)
+    command = library_command(cell, setting, limit, pool_of(limit, can_limit_zswap=can_limit))
+
     def run():
         with memory_group(journal) as group:
-            can_limit = group.limit_zswap("max")
-            limit = limit_of(cell, setting, can_limit_zswap=can_limit)
-            command = library_command(cell, setting, limit, pool_of(limit, None, can_limit))
             done = watched(cell, MemoryWatch(group, lambda _group: 0), command, base)
             return {**done, "limit": limit, "note": " ".join(command[command.index("--tier"):])}
     return tried(run)

@@ -15,7 +15,10 @@ def swap_areas():
 
 
 def undo_swapon(path):
-    """The session of its own keeps Ctrl-C of the terminal away from it."""
+    """The session of its own keeps Ctrl-C of the terminal away from it.
+
+    Processes that swapped there have to be gone: for those in a full control group it fails.
+    """
     if os.path.realpath(path) in map(os.path.realpath, swap_areas()):
         subprocess.run(["swapoff", path], check=True, start_new_session=True)
 
