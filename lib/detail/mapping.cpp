@@ -38,6 +38,13 @@ mapping mapping::anonymous(std::size_t bytes) {
     return owner;
 }
 
+mapping mapping::on_demand(std::size_t bytes) {
+    mapping owner = anonymous(bytes);
+    (void)::munlock(owner.data_, owner.size_);
+    (void)owner.give_back(0, owner.size_);
+    return owner;
+}
+
 mapping mapping::shared(int fd, std::size_t bytes, std::size_t offset) {
     const std::size_t size = round_up(bytes);
     void* data =
@@ -48,6 +55,10 @@ mapping mapping::shared(int fd, std::size_t bytes, std::size_t offset) {
     if (::madvise(data, size, MADV_DONTFORK) != 0)
         fail("madvise(MADV_DONTFORK)", size, errno);
     return owner;
+}
+
+bool mapping::give_back(std::size_t offset, std::size_t bytes) noexcept {
+    return ::madvise(data_ + offset, bytes, MADV_DONTNEED) == 0;
 }
 
 mapping::~mapping() {

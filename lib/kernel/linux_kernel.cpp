@@ -38,7 +38,7 @@ linux_kernel::linux_kernel(const guest_slice& guest, page_count frames,
                            linux_kernel_options options)
     : guest_(guest), frame_count_(frames),
       self_(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))),
-      arena_(mapping::anonymous(std::size_t{frames} * page_size)) {
+      arena_(mapping::on_demand(std::size_t{frames} * page_size)) {
     UFFDMM_CHECK(::sysconf(_SC_PAGESIZE) == static_cast<long>(page_size), "pages are 4 KiB");
     traits_.shared = guest.shared();
     open_arena(options);
@@ -48,13 +48,10 @@ linux_kernel::linux_kernel(const guest_slice& guest, page_count frames,
                           "private memory needs UFFDIO_MOVE (Linux 6.8) or /proc/self/pagemap");
 }
 
-/// WP mode only: MOVE into the arena works, and a frame that is a hole reads as zeros instead of
-/// faulting to nobody.
+/// Not locked even after mlockall(MCL_FUTURE), since moves between locked and unlocked memory are
+/// refused. WP mode only: MOVE into the arena works, and a frame that is a hole reads as zeros
+/// instead of faulting to nobody.
 void linux_kernel::open_arena(const linux_kernel_options& options) {
-    // mlockall(MCL_FUTURE) would have filled the frames, and moves between locked and unlocked
-    // memory are refused.
-    (void)::munlock(arena_.data(), arena_.size());
-    (void)::madvise(arena_.data(), arena_.size(), MADV_DONTNEED);
     const bool available =
         (userfaultfd::available_features(options.ioctl) & UFFD_FEATURE_MOVE) != 0;
     traits_.move = available && options.use_move && !traits_.shared;

@@ -26,7 +26,7 @@ TEST_CASE("buffer_pool: runs are aligned, inside the pool and never overlap") {
     UFFDMM_INFO_SEED();
     std::mt19937_64 random(test::seed());
     buffer_pool pool(200); // four words of 64
-    REQUIRE(pool.memory_bytes() == 256 * page_size);
+    REQUIRE(pool.memory_bytes() == 0);
     std::vector<taken_run> taken;
     page_count held = 0;
     for (int i = 0; i < 20'000; ++i) {
@@ -53,6 +53,8 @@ TEST_CASE("buffer_pool: runs are aligned, inside the pool and never overlap") {
         }
         REQUIRE(pool.all_free() == taken.empty());
         REQUIRE(held <= 256);
+        REQUIRE(pool.memory_bytes() >= bytes_of(held));
+        REQUIRE(pool.memory_bytes() <= 256 * page_size);
     }
 }
 
@@ -68,6 +70,27 @@ TEST_CASE("buffer_pool: a run is found wherever its pages are free, however narr
             REQUIRE(pool.take(1) == nullptr);
         }
     }
+}
+
+TEST_CASE("buffer_pool: what a burst leaves beyond the last buffer in use is given back") {
+    buffer_pool pool(256);
+    std::byte* const first = pool.take(64);
+    std::byte* const second = pool.take(64);
+    second[0] = std::byte{1};
+    REQUIRE(pool.memory_bytes() == 128 * page_size);
+    pool.give_back(first, 64);
+    REQUIRE_FALSE(pool.trim());
+    pool.give_back(second + page_size, 63);
+    REQUIRE(pool.trim());
+    REQUIRE(pool.memory_bytes() == 65 * page_size);
+    REQUIRE(second[0] == std::byte{1}); // in use
+    pool.give_back(second, 1);
+    REQUIRE(pool.trim());
+    REQUIRE(pool.memory_bytes() == buffer_pool::kept * page_size);
+    REQUIRE_FALSE(pool.trim());
+    REQUIRE(second[0] == std::byte{0}); // the memory is gone
+    REQUIRE(pool.take(64) == first);
+    REQUIRE(pool.memory_bytes() == 64 * page_size);
 }
 
 TEST_CASE("buffer_pool: single free pages do not make a run") {

@@ -16,6 +16,9 @@ class UFFDMM_CXX_API mapping {
     /// Private anonymous memory, zeroed, MADV_DONTFORK and MADV_NOHUGEPAGE, no swap reserved.
     /// Throws setup_error (no_memory). `bytes` is rounded up to whole OS pages.
     [[nodiscard]] static mapping anonymous(std::size_t bytes);
+    /// The same, and memory is taken page by page as it is touched even after mlockall(MCL_FUTURE),
+    /// so that what was not touched need not be counted.
+    [[nodiscard]] static mapping on_demand(std::size_t bytes);
     /// Shared mapping of `bytes` of a descriptor from `offset`; MADV_DONTFORK. Throws setup_error.
     [[nodiscard]] static mapping shared(int fd, std::size_t bytes, std::size_t offset);
 
@@ -30,6 +33,9 @@ class UFFDMM_CXX_API mapping {
 
     [[nodiscard]] std::byte* data() const noexcept { return data_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// Gives the memory of anonymous pages back; they read as zeros. Returns whether that was
+    /// possible: not where it is locked.
+    bool give_back(std::size_t offset, std::size_t bytes) noexcept;
     /// Gives up ownership; the caller unmaps.
     std::byte* release() noexcept {
         size_ = 0;

@@ -3,8 +3,10 @@
 
 /// Page-aligned buffers for tier I/O, handed out in contiguous runs of up to 64 pages so that what
 /// was read together can be installed by one ioctl. Plain memory of the process, never guest
-/// memory.
+/// memory. The lowest free ones are handed out, so that few of them ever hold memory; trim() gives
+/// back what a burst has left.
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <vector>
@@ -20,10 +22,11 @@ class buffer_pool {
   public:
     /// `pages` is rounded up to a multiple of 64.
     explicit buffer_pool(page_count pages)
-        : memory_(mapping::anonymous(std::size_t{words_for(pages)} * 64 * page_size)),
+        : memory_(mapping::on_demand(std::size_t{words_for(pages)} * 64 * page_size)),
           used_(words_for(pages)) {}
 
-    [[nodiscard]] byte_count memory_bytes() const { return memory_.size(); }
+    /// Memory the buffers hold, in use or not.
+    [[nodiscard]] byte_count memory_bytes() const { return bytes_of(touched_); }
 
     /// `n` (1..64) contiguous pages, or nullptr.
     [[nodiscard]] std::byte* take(page_count n) {
@@ -33,6 +36,7 @@ class buffer_pool {
                 continue;
             const auto index = static_cast<unsigned>(std::countr_zero(starts));
             used_[w] |= mask(index, n);
+            touched_ = std::max(touched_, static_cast<page_count>(w * 64 + index + n));
             return memory_.data() + (w * 64 + index) * page_size;
         }
         return nullptr;
@@ -50,7 +54,33 @@ class buffer_pool {
         return true;
     }
 
+    /// Buffers that are kept even when nobody uses them.
+    static constexpr page_count kept = 16;
+
+    [[nodiscard]] bool trimmable() const { return touched_ > kept_ && touched_ > in_use_to(); }
+    /// Gives the memory beyond the last buffer in use back, but for a few buffers. Returns whether
+    /// there was something to do. One TLB flush.
+    bool trim() {
+        if (!trimmable())
+            return false;
+        const page_count keep = std::max(kept_, in_use_to());
+        if (memory_.give_back(std::size_t{keep} * page_size,
+                              std::size_t{touched_ - keep} * page_size))
+            touched_ = keep;
+        else
+            kept_ = touched_; // the embedder has locked the memory
+        return true;
+    }
+
   private:
+    /// End of the last buffer in use.
+    [[nodiscard]] page_count in_use_to() const {
+        for (std::size_t w = used_.size(); w-- != 0;)
+            if (used_[w] != 0)
+                return static_cast<page_count>((w + 1) * 64) -
+                       static_cast<page_count>(std::countl_zero(used_[w]));
+        return 0;
+    }
     [[nodiscard]] static std::size_t words_for(page_count pages) { return (pages + 63) / 64; }
     [[nodiscard]] static std::uint64_t mask(unsigned index, page_count n) {
         return (n == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1) << index;
@@ -67,6 +97,8 @@ class buffer_pool {
 
     mapping memory_;
     std::vector<std::uint64_t> used_;
+    page_count touched_ = 0; ///< from the first on
+    page_count kept_ = kept;
 };
 
 } // namespace uffdmm

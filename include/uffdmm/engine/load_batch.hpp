@@ -11,8 +11,8 @@
 
 #include <array>
 #include <cstdint>
-#include <vector>
 
+#include "uffdmm/detail/growing_table.hpp"
 #include "uffdmm/engine/installer.hpp"
 #include "uffdmm/tier.hpp"
 #include "uffdmm/types.hpp"
@@ -56,33 +56,27 @@ struct load_batch {
     }
 };
 
-/// Fixed pool of batches. Owner: the shard.
+/// Pool of batches, which grows as more are in use. Owner: the shard.
 class load_batches {
   public:
-    explicit load_batches(std::size_t n) : batches_(n) {
-        for (std::size_t i = 0; i < n; ++i) {
-            for (load_op& op : batches_[i].ops)
-                op.batch = static_cast<std::uint32_t>(i);
-            batches_[i].next = free_;
-            free_ = &batches_[i];
-        }
-    }
+    explicit load_batches(std::uint32_t most) : batches_(most) {}
 
-    [[nodiscard]] byte_count memory_bytes() const { return batches_.size() * sizeof(load_batch); }
+    /// Of those that were ever in use.
+    [[nodiscard]] byte_count memory_bytes() const { return batches_.memory_bytes(); }
     [[nodiscard]] std::size_t in_use() const { return in_use_; }
     [[nodiscard]] load_batch& operator[](std::uint32_t number) { return batches_[number]; }
     [[nodiscard]] std::uint32_t number_of(const load_batch& batch) const {
-        return static_cast<std::uint32_t>(&batch - batches_.data());
+        return batches_.number_of(batch);
     }
 
     /// nullptr if all are in use.
     [[nodiscard]] load_batch* take() {
+        if (free_ == nullptr && !add())
+            return nullptr;
         load_batch* batch = free_;
-        if (batch != nullptr) {
-            free_ = batch->next;
-            batch->next = nullptr;
-            ++in_use_;
-        }
+        free_ = batch->next;
+        batch->next = nullptr;
+        ++in_use_;
         return batch;
     }
     void give_back(load_batch& batch) {
@@ -106,7 +100,18 @@ class load_batches {
     }
 
   private:
-    std::vector<load_batch> batches_;
+    bool add() {
+        if (!batches_.can_grow())
+            return false;
+        const std::uint32_t number = batches_.add();
+        for (load_op& op : batches_[number].ops)
+            op.batch = number;
+        batches_[number].next = free_;
+        free_ = &batches_[number];
+        return true;
+    }
+
+    growing_table<load_batch> batches_;
     load_batch* free_ = nullptr;
     std::size_t in_use_ = 0;
 };

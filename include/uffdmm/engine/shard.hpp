@@ -34,11 +34,10 @@ class shard final : private tier_client {
           faults_(core_, installer_, reads_, discarder_),
           reclaim_(core_, installer_, evictor_, writes_),
           commands_(core_, faults_, reads_, writes_, evictor_, reclaim_, discarder_) {
-        const byte_count metadata = core_.table.memory_bytes() + core_.frames.memory_bytes() +
-                                    buffers_.memory_bytes() + reads_.memory_bytes() +
-                                    writes_.memory_bytes() + sizeof(*this);
+        const byte_count metadata = core_.table.memory_bytes() + sizeof(*this);
         core_.counts.metadata_bytes.set(metadata);
         core_.money.charge(metadata);
+        settle_own_memory();
         reclaim_.settle_tier_memory();
     }
     shard(const shard&) = delete;
@@ -66,7 +65,12 @@ class shard final : private tier_client {
         // Giving few frames back costs as much as giving back many: only when there is time.
         if (answered)
             answered_ns_ = core_.step_ns;
-        worked = worked || (core_.step_ns - answered_ns_ >= quiet_ns && reclaim_.tidy());
+        worked = worked || (core_.step_ns - answered_ns_ >= quiet_ns && tidy());
+        if (core_.step_ns - trimmed_ns_ >= trim_every_ns) {
+            (void)buffers_.trim();
+            trimmed_ns_ = core_.step_ns;
+        }
+        settle_own_memory();
         reclaim_.settle_tier_memory();
         core_.publish();
         if (worked)
@@ -93,12 +97,32 @@ class shard final : private tier_client {
     void check_invariants() const;
 
   private:
-    static constexpr std::size_t load_batch_count = 32;
+    static constexpr std::uint32_t load_batch_count = 32;
     /// Time without faults after which even a few dead frames are given back.
     static constexpr std::uint64_t quiet_ns = 500'000;
+    /// How long buffers that a burst has left stay while there are faults all the time.
+    static constexpr std::uint64_t trim_every_ns = 20'000'000;
 
     [[nodiscard]] static page_count buffer_pages(page_count frames) {
         return std::clamp<page_count>(frames / 64, 128, 512);
+    }
+
+    bool tidy() { return reclaim_.tidy() || buffers_.trim(); }
+
+    /// Charges what pools that grow with use have grown by. A page being read is charged as the
+    /// resident page it will be, and its memory is the buffer: that is counted once.
+    void settle_own_memory() {
+        const byte_count arriving = std::min(bytes_of(reads_.reading()), buffers_.memory_bytes());
+        const byte_count now = core_.frames.memory_bytes() + buffers_.memory_bytes() - arriving +
+                               reads_.memory_bytes() + writes_.memory_bytes();
+        if (now == own_memory_)
+            return;
+        if (now > own_memory_)
+            core_.money.charge(now - own_memory_);
+        else
+            core_.money.uncharge(own_memory_ - now);
+        core_.counts.metadata_bytes += now - own_memory_;
+        own_memory_ = now;
     }
 
     bool reclaim() {
@@ -137,7 +161,7 @@ class shard final : private tier_client {
                          faults_.has_waiting() || !commands_.idle() || writes_.in_flight() != 0;
         if (due)
             return wait_hint::timed;
-        if (reclaim_.untidy())
+        if (reclaim_.untidy() || buffers_.trimmable())
             return answered ? wait_hint::poll : wait_hint::linger;
         return answered ? wait_hint::served : wait_hint::spin;
     }
@@ -157,6 +181,8 @@ class shard final : private tier_client {
     reclaimer<Kernel> reclaim_;
     command_runner<Kernel> commands_;
     std::uint64_t rounds_ = 0;
+    std::uint64_t trimmed_ns_ = 0;
+    byte_count own_memory_ = 0;     ///< charged for pools that grow with use
     std::uint64_t answered_ns_ = 0; ///< last step that answered faults
     bool stuck_ = false;
     bool over_limit_told_ = false;

@@ -48,6 +48,7 @@ void shard<Kernel>::check_invariants() const {
         bytes_of(resident + core_.frames.taken()) + bytes_of(reads_.charged_pages()) +
         core_.counts.metadata_bytes.load() + core_.counts.tier_memory_bytes.load());
     UFFDMM_CHECK(charged == owed, "the account agrees with what is in memory");
+    UFFDMM_CHECK(reads_.reading() == reads_.charged_pages(), "pages being read are counted");
     UFFDMM_CHECK(loading <= reads_.charged_pages(), "every page being loaded is charged");
     core_.policy->check_invariants();
 }

@@ -21,11 +21,11 @@
 #include <bit>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include <boost/intrusive/list.hpp>
 
 #include "uffdmm/check.hpp"
+#include "uffdmm/detail/growing_table.hpp"
 #include "uffdmm/engine/kernel.hpp"
 #include "uffdmm/types.hpp"
 
@@ -58,10 +58,7 @@ struct cluster : boost::intrusive::list_base_hook<>,
 /// Owner: the shard. Never allocates after construction.
 class staging {
   public:
-    explicit staging(page_count frames) : clusters_(frames / cluster_pages) {
-        for (cluster& c : clusters_)
-            list_of(cluster::place::free).push_back(c);
-    }
+    explicit staging(page_count frames) : clusters_(frames / cluster_pages) {}
     staging(const staging&) = delete;
     staging& operator=(const staging&) = delete;
     ~staging() {
@@ -76,7 +73,7 @@ class staging {
     /// Frames that hold memory.
     [[nodiscard]] page_count taken() const { return staged_ + storing_ + dead_; }
     [[nodiscard]] bool has_free_cluster() const {
-        return !lists_[static_cast<unsigned>(cluster::place::free)].empty();
+        return !lists_[static_cast<unsigned>(cluster::place::free)].empty() || clusters_.can_grow();
     }
     /// Clusters waiting to be drained.
     [[nodiscard]] std::size_t fifo_size() const {
@@ -89,13 +86,19 @@ class staging {
     [[nodiscard]] bool has_finished() const {
         return !lists_[static_cast<unsigned>(cluster::place::finished)].empty();
     }
-    [[nodiscard]] byte_count memory_bytes() const { return clusters_.size() * sizeof(cluster); }
+    /// Clusters that were ever taken.
+    [[nodiscard]] page_count clusters() const { return clusters_.size(); }
+    /// Descriptors of the clusters that were ever taken.
+    [[nodiscard]] byte_count memory_bytes() const { return clusters_.memory_bytes(); }
 
     /// A free cluster for the window at `base`, or nullptr. End with commit().
     [[nodiscard]] cluster* take(page_index base) {
         list& free = list_of(cluster::place::free);
-        if (free.empty())
-            return nullptr;
+        if (free.empty()) {
+            if (!clusters_.can_grow())
+                return nullptr;
+            free.push_back(clusters_[clusters_.add()]);
+        }
         cluster& c = free.front();
         move(c, cluster::place::taken);
         c.base = base;
@@ -124,7 +127,7 @@ class staging {
     void requeue(cluster& c) { settle(c, cluster::place::fifo); }
 
     [[nodiscard]] frame_index frame_of(const cluster& c, unsigned index) const {
-        return {static_cast<std::uint32_t>(&c - clusters_.data()) * cluster_pages + index};
+        return {clusters_.number_of(c) * cluster_pages + index};
     }
     [[nodiscard]] cluster& cluster_of(frame_index frame) {
         return clusters_[frame.value / cluster_pages];
@@ -220,7 +223,7 @@ class staging {
         --staged_;
     }
 
-    std::vector<cluster> clusters_;
+    growing_table<cluster> clusters_;
     std::array<list, 5> lists_;
     holed_list holed_; ///< clusters with dead frames, wherever they are
     page_count staged_ = 0;

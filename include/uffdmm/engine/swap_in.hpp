@@ -24,7 +24,7 @@ template <kernel Kernel>
 class swap_in {
   public:
     swap_in(shard_core<Kernel>& core, installer<Kernel>& install, buffer_pool& buffers,
-            tier_client& client, std::size_t batches)
+            tier_client& client, std::uint32_t batches)
         : core_(core), installer_(install), buffers_(buffers), client_(client), batches_(batches),
           scratch_(mapping::anonymous(chunk_pages * page_size)) {}
 
@@ -40,6 +40,9 @@ class swap_in {
         batches_.for_each_in_use([&](const load_batch& batch) { n += batch.open; });
         return n;
     }
+
+    /// The same, without a walk.
+    [[nodiscard]] page_count reading() const { return reading_; }
 
     /// How a fault on the swapped page will be resolved, for the statistics.
     [[nodiscard]] resolution kind_of(const page_entry& entry) const {
@@ -271,6 +274,7 @@ class swap_in {
         batch->buffer = buffer;
         batch->count = n;
         batch->open = n;
+        reading_ += n;
         batch->retry_at = 0;
         batch->backoff_ns = 0;
         batch->failing_since_ns = 0;
@@ -374,6 +378,7 @@ class swap_in {
     void finish(load_batch& batch, load_op& op) {
         op.at = phase::settled;
         --batch.open;
+        --reading_;
     }
     void free(load_batch& batch) {
         if (batch.ready)
@@ -512,6 +517,7 @@ class swap_in {
     buffer_pool& buffers_;
     tier_client& client_;
     load_batches batches_;
+    page_count reading_ = 0; ///< charged for reads under way
     mapping scratch_;
     load_batch* ready_ = nullptr;
     std::size_t backing_off_ = 0;

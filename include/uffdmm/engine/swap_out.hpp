@@ -8,8 +8,8 @@
 #include <array>
 #include <bit>
 #include <utility>
-#include <vector>
 
+#include "uffdmm/detail/growing_table.hpp"
 #include "uffdmm/engine/buffer_pool.hpp"
 #include "uffdmm/engine/same_filled.hpp"
 #include "uffdmm/engine/shard_core.hpp"
@@ -21,19 +21,16 @@ class swap_out final : public store_listener {
   public:
     /// `buffers`: for pages on their way from one tier to the next.
     swap_out(shard_core<Kernel>& core, buffer_pool& buffers, tier_client& client)
-        : core_(core), buffers_(buffers), client_(client), ops_(max_ops) {
-        for (store_op& op : ops_)
-            give_back(op);
-    }
+        : core_(core), buffers_(buffers), client_(client), ops_(max_ops) {}
 
     /// Pages being written, demotions included.
     [[nodiscard]] page_count in_flight() const { return in_flight_; }
-    [[nodiscard]] byte_count memory_bytes() const { return ops_.size() * sizeof(store_op); }
+    [[nodiscard]] byte_count memory_bytes() const { return ops_.memory_bytes(); }
 
     /// Pages that have given up their frame so far.
     [[nodiscard]] std::uint64_t freed() const { return freed_; }
     /// Whether another page could be written at once.
-    [[nodiscard]] bool has_room() const { return free_ != nullptr; }
+    [[nodiscard]] bool has_room() const { return free_ != nullptr || ops_.can_grow(); }
 
     /// Empties the oldest cluster as far as possible. Returns whether any page got on its way; a
     /// tier may still turn it down.
@@ -70,7 +67,7 @@ class swap_out final : public store_listener {
     }
 
   private:
-    static constexpr std::size_t max_ops = 512;
+    static constexpr std::uint32_t max_ops = 512;
     static constexpr std::size_t demote_batch = 32;
 
     // ---- swapping out ---------------------------------------------------------------------------
@@ -85,7 +82,7 @@ class swap_out final : public store_listener {
             const page_index page = c.base + index;
             if (drop_without_write(page)) {
                 progress = true;
-            } else if (can_store && free_ != nullptr) {
+            } else if (can_store && has_room()) {
                 ops[n++] = &start(page);
             }
         }
@@ -234,7 +231,7 @@ class swap_out final : public store_listener {
         page_entry& entry = core_.table[page];
         if (entry.state() != page_state::swapped || entry.tier() != tier ||
             entry.slot() != cold.slot || entry.has(page_flag::demoting) ||
-            entry.has(page_flag::loading) || free_ == nullptr)
+            entry.has(page_flag::loading) || !has_room())
             return nullptr;
         std::byte* buffer = buffers_.take(1);
         if (buffer == nullptr)
@@ -267,13 +264,13 @@ class swap_out final : public store_listener {
         --demoting_;
     }
 
-    [[nodiscard]] frame_index number_of(const store_op& op) const {
-        return {static_cast<std::uint32_t>(&op - ops_.data())};
-    }
+    [[nodiscard]] frame_index number_of(const store_op& op) const { return {ops_.number_of(op)}; }
 
     // ---- the pool of ops ------------------------------------------------------------------------
 
     store_op& take() {
+        if (free_ == nullptr)
+            give_back(ops_[ops_.add()]);
         store_op& op = *free_;
         free_ = op.next;
         op.next = nullptr;
@@ -288,7 +285,7 @@ class swap_out final : public store_listener {
     shard_core<Kernel>& core_;
     buffer_pool& buffers_;
     tier_client& client_;
-    std::vector<store_op> ops_;
+    growing_table<store_op> ops_;
     store_op* free_ = nullptr;
     std::uint64_t freed_ = 0;
     page_count in_flight_ = 0;

@@ -22,19 +22,19 @@ std::unique_ptr<std::atomic<std::uint64_t>[]> bitmap(std::uint32_t bits) {
 } // namespace
 
 extent_pool::extent_pool(std::uint32_t slots)
-    : slots_(slots), shift_(extent_shift(slots)), extents_(((slots - 1) >> shift_) + 1),
-      free_(bitmap(extents_)), free_count_(extents_) {
+    : slots_(slots), naming_(slots), record_bytes_(naming_.record_bytes()),
+      shift_(extent_shift(slots)), extents_(((slots - 1) >> shift_) + 1), free_(bitmap(extents_)),
+      free_count_(extents_) {
     UFFDMM_CHECK(slots >= 1 && slots <= max_slots, "a slot number fits in its field");
     const std::size_t all = std::size_t{extents_} << shift_;
-    memory_ = mapping::anonymous(all * 5 + 2 * (all / 8) +
+    memory_ = mapping::anonymous(all * record_bytes_ + 2 * (all / 8) +
                                  extents_ * (sizeof(extent_record) + sizeof(std::uint32_t)));
     std::byte* const at = memory_.data();
     used_ = reinterpret_cast<std::uint64_t*>(at);
     stale_ = used_ + all / 64;
     records_ = reinterpret_cast<extent_record*>(stale_ + all / 64);
     owner_numbers_ = reinterpret_cast<std::uint32_t*>(records_ + extents_);
-    checksums_ = owner_numbers_ + extents_;
-    generations_ = reinterpret_cast<std::uint8_t*>(checksums_ + all);
+    slot_records_ = reinterpret_cast<std::byte*>(owner_numbers_ + extents_);
     for (std::uint32_t extent = 0; extent < extents_; ++extent)
         free_[extent / 64].fetch_or(std::uint64_t{1} << extent % 64, std::memory_order_relaxed);
 }
@@ -45,7 +45,7 @@ std::uint32_t extent_pool::slots_in(std::uint32_t extent) const noexcept {
 
 byte_count extent_pool::record_bytes() const noexcept {
     const std::uint32_t slots = slots_per_extent();
-    const byte_count one = byte_count{slots} * 5 + 2 * byte_count{slots / 8} +
+    const byte_count one = byte_count{slots} * record_bytes_ + 2 * byte_count{slots / 8} +
                            sizeof(extent_record) + sizeof(std::uint32_t);
     return populated_.load(std::memory_order_relaxed) * one;
 }

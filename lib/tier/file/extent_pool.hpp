@@ -5,14 +5,17 @@
 /// an extent has one owner, who alone reads and writes its slots' records, so these need no lock.
 /// Taking and giving back are lock-free.
 ///
-/// Records take about five bytes per slot. They are populated when an extent is taken for the first
-/// time, and stay so.
+/// Records take three or four bytes per slot (slot_name.hpp). They are populated when an extent is
+/// taken for the first time, and stay so.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 
+#include "tier/file/slot_name.hpp"
 #include "uffdmm/detail/mapping.hpp"
 #include "uffdmm/types.hpp"
 
@@ -48,6 +51,7 @@ class extent_pool {
     static constexpr std::uint32_t max_slots = UINT32_MAX - 2047;
 
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
+    [[nodiscard]] slot_naming naming() const noexcept { return naming_; }
     [[nodiscard]] std::uint32_t extents() const noexcept { return extents_; }
     /// A power of two, multiple of 64.
     [[nodiscard]] std::uint32_t slots_per_extent() const noexcept { return 1u << shift_; }
@@ -84,9 +88,13 @@ class extent_pool {
     }
 
     // Owner of the extent only. Bitmaps have a bit per slot, lowest first.
-    [[nodiscard]] std::uint32_t& checksum(std::uint32_t slot) noexcept { return checksums_[slot]; }
-    [[nodiscard]] std::uint8_t& generation(std::uint32_t slot) noexcept {
-        return generations_[slot];
+    [[nodiscard]] std::uint32_t slot_record(std::uint32_t slot) const noexcept {
+        std::uint32_t record = 0;
+        std::memcpy(&record, slot_records_ + std::size_t{slot} * record_bytes_, record_bytes_);
+        return record;
+    }
+    void set_slot_record(std::uint32_t slot, std::uint32_t record) noexcept {
+        std::memcpy(slot_records_ + std::size_t{slot} * record_bytes_, &record, record_bytes_);
     }
     [[nodiscard]] std::span<std::uint64_t> used(std::uint32_t extent) noexcept {
         return words(used_, extent);
@@ -109,11 +117,12 @@ class extent_pool {
     }
 
     std::uint32_t slots_;
+    slot_naming naming_;
+    unsigned record_bytes_;
     unsigned shift_;
     std::uint32_t extents_;
     mapping memory_; ///< the arrays below
-    std::uint32_t* checksums_ = nullptr;
-    std::uint8_t* generations_ = nullptr;
+    std::byte* slot_records_ = nullptr;
     std::uint64_t* used_ = nullptr;
     std::uint64_t* stale_ = nullptr;
     extent_record* records_ = nullptr;

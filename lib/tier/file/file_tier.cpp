@@ -21,15 +21,6 @@ constexpr unsigned most_stalls = 8;
 constexpr std::uint32_t urgent_trim = 1024;
 constexpr std::uint64_t all_pages = UINT64_MAX;
 
-// A slot's name: its number and its generation, so that the name of a slot that was freed and given
-// out again does not fit any more (until 256 generations later).
-slot_id name_of(std::uint32_t slot, std::uint8_t generation) {
-    return {slot | std::uint64_t{generation} << 32};
-}
-std::uint32_t number_of(slot_id slot) {
-    return static_cast<std::uint32_t>(slot.value);
-}
-
 const std::byte* buffer_of(const store_request& request) {
     return request.contents;
 }
@@ -37,7 +28,7 @@ std::byte* buffer_of(const load_request& request) {
     return request.destination;
 }
 
-std::uint32_t checksum_of(const std::byte* contents, std::uint8_t generation) {
+std::uint32_t checksum_of(const std::byte* contents, std::uint32_t generation) {
     return checksum({contents, page_size}, generation);
 }
 
@@ -57,13 +48,9 @@ tier_status status_of_failed_write(std::int64_t os_errno) {
 
 file_tier::file_tier(std::string name, parts p)
     : swap_tier(traits_of(std::move(name))), store_(std::move(p.store)), pool_(store_->extents()),
-      slots_(pool_, store_->discards()), queue_(std::move(p.queue)), ops_(p.depth),
-      unsubmitted_(p.depth), reaped_(p.depth), workers_(p.workers),
+      naming_(pool_.naming()), slots_(pool_, store_->discards()), queue_(std::move(p.queue)),
+      ops_(p.depth), unsubmitted_(p.depth), reaped_(p.depth), workers_(p.workers),
       trim_(std::make_unique<trim_job>(*store_, p.home, static_cast<trim_listener&>(*this))) {
-    for (run_op& op : ops_) {
-        op.next_free = free_ops_;
-        free_ops_ = &op;
-    }
 }
 
 file_tier::~file_tier() {
@@ -88,15 +75,17 @@ void file_tier::do_store(std::span<store_request* const> requests, tier_client& 
     }
     start();
     // While the device works: no request ends, and no slot is read, before deliver().
-    for (const store_request* request : requests)
+    for (store_request* request : requests)
         if (request->slot != no_slot)
             remember_checksum(*request);
     deliver(client);
 }
 
-void file_tier::remember_checksum(const store_request& request) noexcept {
-    const std::uint32_t slot = number_of(request.slot);
-    pool_.checksum(slot) = checksum_of(request.contents, pool_.generation(slot));
+void file_tier::remember_checksum(store_request& request) noexcept {
+    const std::uint32_t generation = naming_.generation_of(request.slot);
+    const std::uint32_t checksum = checksum_of(request.contents, generation);
+    pool_.set_slot_record(number_of(request.slot), naming_.record(generation, checksum));
+    request.slot = naming_.with_checksum(request.slot, checksum);
 }
 
 /// At most 64 requests: in as few runs of slots as there are.
@@ -112,7 +101,7 @@ void file_tier::store_run(std::span<store_request* const> requests) noexcept {
             return;
         }
         for (std::uint32_t slot = run.first; slot < run.first + run.count; ++slot, ++at) {
-            requests[at]->slot = name_of(slot, pool_.generation(slot));
+            requests[at]->slot = name_now(slot);
             waiting_stores_.push(*requests[at]);
         }
     }
@@ -125,7 +114,7 @@ void file_tier::do_load(std::span<load_request* const> requests, tier_client& cl
         std::ranges::copy(requests.first(n), sorted.begin());
         const auto end = sorted.begin() + static_cast<std::ptrdiff_t>(n);
         // Readahead downwards or with a stride meets slots that are consecutive all the same.
-        std::sort(sorted.begin(), end, [](const load_request* a, const load_request* b) {
+        std::sort(sorted.begin(), end, [this](const load_request* a, const load_request* b) {
             return number_of(a->slot) < number_of(b->slot);
         });
         // The first request is the one most likely waited for: its run goes first.
@@ -143,7 +132,7 @@ void file_tier::do_load(std::span<load_request* const> requests, tier_client& cl
 
 void file_tier::enqueue(load_request& request) noexcept {
     const std::uint32_t slot = number_of(request.slot);
-    if (slots_.holds(slot) && request.slot == name_of(slot, pool_.generation(slot))) {
+    if (slots_.holds(slot) && fits(request.slot)) {
         waiting_loads_.push(request);
         return;
     }
@@ -153,20 +142,28 @@ void file_tier::enqueue(load_request& request) noexcept {
 
 void file_tier::do_release(slot_id slot) noexcept {
     const std::uint32_t number = number_of(slot);
-    UFFDMM_CHECK(slots_.holds(number) && slot == name_of(number, pool_.generation(number)),
+    UFFDMM_CHECK(slots_.holds(number) && fits(slot),
                  "a slot is freed once, by the name it was given out with");
     slots_.free(number);
     trim();
+}
+
+file_tier::run_op& file_tier::take_op() noexcept {
+    if (free_ops_ == nullptr)
+        return ops_[ops_.add()];
+    run_op& op = *free_ops_;
+    free_ops_ = op.next_free;
+    return op;
 }
 
 // ---- I/O starts ---------------------------------------------------------------------------------
 
 void file_tier::start() noexcept {
     do {
-        while (free_ops_ != nullptr && has_waiting())
+        while (has_free_op() && has_waiting())
             start_next();
         submit();
-    } while (free_ops_ != nullptr && has_waiting()); // submit() failed some I/O and freed its op
+    } while (has_free_op() && has_waiting()); // submit() failed some I/O and freed its op
 }
 
 bool file_tier::has_waiting() const noexcept {
@@ -197,8 +194,7 @@ bool file_tier::reads_go_first() noexcept {
 template <typename Request>
 void file_tier::start_run(request_list<Request>& waiting, request_list<Request> run_op::*requests,
                           std::uint32_t most) noexcept {
-    run_op& op = *free_ops_;
-    free_ops_ = op.next_free;
+    run_op& op = take_op();
     op.stalls = 0;
     std::uint32_t next = number_of(waiting.front()->slot);
     for (std::uint32_t n = 0; n < most && !waiting.empty(); ++n, ++next) {
@@ -317,9 +313,9 @@ void file_tier::finish(store_request& request, tier_status status) noexcept {
 }
 
 void file_tier::finish(load_request& request, tier_status status) noexcept {
-    const std::uint32_t slot = number_of(request.slot);
     if (status == tier_status::ok &&
-        pool_.checksum(slot) != checksum_of(request.destination, pool_.generation(slot)))
+        naming_.checksum(pool_.slot_record(number_of(request.slot)), request.slot) !=
+            checksum_of(request.destination, naming_.generation_of(request.slot)))
         status = tier_status::corrupt;
     request.status = status;
     done_loads_.push(request);
@@ -372,7 +368,7 @@ tier_usage file_tier::do_usage() const noexcept {
     usage.stored_bytes = usage.pages * page_size;
     usage.occupied_bytes = usage.stored_bytes;
     usage.memory_bytes =
-        pool_.record_bytes() / owners + ops_.size() * (sizeof(run_op) + 2 * sizeof(io_op*));
+        pool_.record_bytes() / owners + ops_.memory_bytes() + 2 * reaped_.size() * sizeof(io_op*);
     const std::uint64_t unheld = std::uint64_t{pool_.free_extents()} * pool_.slots_per_extent();
     const std::uint64_t most =
         std::min<std::uint64_t>(slots_.held() + unheld / owners, pool_.slots());

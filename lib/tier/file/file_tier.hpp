@@ -10,8 +10,9 @@
 /// Requests wait for one of queue_depth I/Os; requests for consecutive slots become one I/O,
 /// wherever their buffers are. Reads go first, since faults wait for them. An I/O that ends short
 /// is started again for the rest; a read of several pages that fails is repeated page by page, so
-/// that one bad block loses one page. A slot's checksum and generation are kept in memory and
-/// verified when it is read: a torn, lost or misdirected write shows as `corrupt`.
+/// that one bad block loses one page. A slot's checksum and generation are kept in memory
+/// (slot_name.hpp) and verified when it is read: a torn, lost or misdirected write shows as
+/// `corrupt`.
 ///
 /// Freed slots are discarded on a worker in groups of 64 (trim_job), while there is no other I/O.
 
@@ -27,6 +28,7 @@
 #include "tier/file/trim_job.hpp"
 #include "tier/request_list.hpp"
 #include "uffdmm/config.hpp"
+#include "uffdmm/detail/growing_table.hpp"
 #include "uffdmm/tier.hpp"
 
 namespace uffdmm {
@@ -61,9 +63,25 @@ class file_tier final : public swap_tier, private trim_listener {
     [[nodiscard]] tier_usage do_usage() const noexcept override;
 
     void store_run(std::span<store_request* const> requests) noexcept;
-    void remember_checksum(const store_request& request) noexcept;
+    void remember_checksum(store_request& request) noexcept;
+    [[nodiscard]] std::uint32_t number_of(slot_id name) const noexcept {
+        return naming_.number_of(name);
+    }
+    /// The slot's name, but for its contents' checksum.
+    [[nodiscard]] slot_id name_now(std::uint32_t slot) const noexcept {
+        return naming_.name(slot, slot_naming::generation_in(pool_.slot_record(slot)));
+    }
+    /// Whether the name is of the slot's present generation.
+    [[nodiscard]] bool fits(slot_id name) const noexcept {
+        return naming_.generation_of(name) ==
+               slot_naming::generation_in(pool_.slot_record(number_of(name)));
+    }
     void enqueue(load_request& request) noexcept;
 
+    [[nodiscard]] bool has_free_op() const noexcept {
+        return free_ops_ != nullptr || ops_.can_grow();
+    }
+    [[nodiscard]] run_op& take_op() noexcept;
     void start() noexcept;
     [[nodiscard]] bool reads_go_first() noexcept;
     [[nodiscard]] bool has_waiting() const noexcept;
@@ -89,9 +107,10 @@ class file_tier final : public swap_tier, private trim_listener {
 
     std::shared_ptr<file_store> store_;
     extent_pool& pool_;
+    slot_naming naming_;
     slot_allocator slots_;
     std::unique_ptr<aio_queue> queue_;
-    std::vector<run_op> ops_;
+    growing_table<run_op> ops_; ///< those that were ever in use
     run_op* free_ops_ = nullptr;
     std::vector<io_op*> unsubmitted_; ///< first `ready_` are in use
     std::size_t ready_ = 0;

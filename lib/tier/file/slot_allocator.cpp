@@ -99,14 +99,15 @@ slot_run slot_allocator::find(std::uint32_t extent, std::uint32_t wanted) noexce
     return longest;
 }
 
+/// The lowest free one, so that records stay populated for no more of the file than is in use.
 bool slot_allocator::add_extent() noexcept {
-    const std::uint32_t extent = pool_.take(last_taken_ + 1, owner_);
+    const std::uint32_t extent = pool_.take(0, owner_);
     if (extent == no_extent)
         return false;
     std::ranges::fill(pool_.stale(extent), 0);
     held_ += pool_.slots_in(extent);
     link(extent, roomy);
-    current_ = last_taken_ = extent;
+    current_ = extent;
     return true;
 }
 
@@ -146,21 +147,25 @@ void slot_allocator::free(std::uint32_t slot) noexcept {
             want_trim(extent);
         }
     }
-    ++pool_.generation(slot);
+    start_generation(slot);
     ++pool_.record(extent).free_slots;
     --used_;
     relink(extent);
     vacate(extent);
 }
 
+/// Names given out so far do not fit any more.
+void slot_allocator::start_generation(std::uint32_t slot) noexcept {
+    const std::uint32_t now = slot_naming::generation_in(pool_.slot_record(slot));
+    pool_.set_slot_record(slot, (now + 1) % slot_naming::generations);
+}
+
 /// Gives the extent back to the pool if nothing is in it: no page, and no blocks to trim.
 void slot_allocator::vacate(std::uint32_t extent) noexcept {
     if (!empty(extent) || pool_.record(extent).to_trim)
         return;
-    if (extent == current_) {
+    if (extent == current_)
         current_ = no_extent;
-        last_taken_ = extent - 1; // so that a shard that stores little stays in one place
-    }
     unlink(extent);
     held_ -= pool_.slots_in(extent);
     pool_.give_back(extent);

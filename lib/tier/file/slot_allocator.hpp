@@ -66,6 +66,7 @@ class slot_allocator {
     [[nodiscard]] bool add_extent() noexcept;
     void occupy(std::uint32_t extent, slot_run run) noexcept;
     void vacate(std::uint32_t extent) noexcept;
+    void start_generation(std::uint32_t slot) noexcept;
     void set_used(std::uint32_t extent, slot_run run) noexcept;
     [[nodiscard]] slot_run trimmable_run(std::uint32_t extent) const noexcept;
     [[nodiscard]] bool is_trimmable(std::uint32_t extent, std::uint32_t word) const noexcept;
@@ -83,7 +84,6 @@ class slot_allocator {
     std::array<std::uint32_t, lists> heads_;
     std::array<std::uint32_t, lists> tails_;
     std::uint32_t current_ = no_extent;
-    std::uint32_t last_taken_ = no_extent; ///< the pool is searched from the next one on
     std::uint32_t trim_head_ = no_extent;
     std::uint32_t trimmable_ = 0;
     std::uint64_t used_ = 0;

@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <span>
 
-#include "tier/ram/growing_table.hpp"
 #include "tier/ram/slab_pool.hpp"
+#include "uffdmm/detail/growing_table.hpp"
 #include "uffdmm/tier.hpp"
 #include "uffdmm/types.hpp"
 

@@ -5,8 +5,6 @@
 #include <bit>
 #include <cstring>
 
-#include <sys/mman.h>
-
 #include "uffdmm/check.hpp"
 
 namespace uffdmm {
@@ -40,13 +38,10 @@ std::uint32_t slabs_for(byte_count quota) {
 static_assert(slab_bytes / size_classes::smallest <= 1u << 10, "an index has ten bits");
 
 slab_pool::slab_pool(ram_quota& quota)
-    : quota_(quota), memory_(mapping::anonymous(std::size_t{slabs_for(quota.size())} * slab_bytes)),
+    : quota_(quota), memory_(mapping::on_demand(std::size_t{slabs_for(quota.size())} * slab_bytes)),
       slabs_(slabs_for(quota.size())),
       keep_empty_(static_cast<std::uint32_t>(
           std::clamp<byte_count>(quota.size() / slab_bytes / 64, 1, most_kept_empty))) {
-    // After mlockall(MCL_FUTURE) the mapping is filled already.
-    (void)::munlock(memory_.data(), memory_.size());
-    (void)::madvise(memory_.data(), memory_.size(), MADV_DONTNEED);
 }
 
 slab_pool::~slab_pool() {

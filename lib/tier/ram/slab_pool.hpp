@@ -21,10 +21,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tier/ram/growing_table.hpp"
 #include "tier/ram/page_returner.hpp"
 #include "tier/ram/ram_quota.hpp"
 #include "tier/ram/size_classes.hpp"
+#include "uffdmm/detail/growing_table.hpp"
 #include "uffdmm/detail/mapping.hpp"
 #include "uffdmm/types.hpp"
 

@@ -249,7 +249,7 @@ class shard_rig {
 }
 
 [[nodiscard]] inline std::uint32_t slot_number(slot_id slot) {
-    return static_cast<std::uint32_t>(slot.value);
+    return slot_naming(1).number_of(slot); // of a file below 64 GiB
 }
 
 } // namespace uffdmm::test
