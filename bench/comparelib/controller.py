@@ -10,8 +10,8 @@ import time
 
 from .sizes import PAGE
 
-PERIOD = 0.05
-DAMPING = 0.7
+PERIOD = 0.025
+DAMPING = 0.8
 IDLE_BAND = 0.002
 MOST = 0.95
 

@@ -56,8 +56,8 @@ def describe(directory):
     """Facts that results depend on."""
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
         virtual = re.search(r"^flags.*\bhypervisor\b", file.read(), re.MULTILINE)
-    device = subprocess.run(["stat", "-f", "-c", "%T", directory], capture_output=True, text=True,
-                            check=False).stdout.strip()
+    kind = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", directory], capture_output=True,
+                          text=True, check=False).stdout.strip()
     return {
         "cpu": first_line("/proc/cpuinfo", r"^model name\s*: (.*)$"),
         "cpus": os.cpu_count(),
@@ -67,8 +67,8 @@ def describe(directory):
         "huge_pages": first_line("/sys/kernel/mm/transparent_hugepage/enabled", r"\[(\w+)\]"),
         "cgroup": find_hierarchy()[1] if find_hierarchy() else None,
         "page_cluster": first_line("/proc/sys/vm/page-cluster", r"(\d+)"),
-        "mglru": first_line("/sys/kernel/mm/lru_gen/enabled", r"(\w+)"),
-        "file_system": device,
+        "mglru": first_line("/sys/kernel/mm/lru_gen/enabled", r"(\w+)") not in ("?", "0x0000"),
+        "file_system": kind or "?",
         "load": os.getloadavg()[0],
     }
 
@@ -78,5 +78,5 @@ def describe_text(facts):
     return (f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['memory_gib']} GiB, "
             f"{'virtualised' if facts['virtual'] else 'not virtualised'}, Linux {facts['kernel']}, "
             f"cgroup v{facts['cgroup']}, huge pages: {facts['huge_pages']}, page-cluster "
-            f"{facts['page_cluster']}, multi-generational LRU {facts['mglru']}, swap file on "
-            f"{facts['file_system']}, load {facts['load']:.1f}")
+            f"{facts['page_cluster']}, "
+            f"{'multi-generational' if facts['mglru'] else 'classic'} LRU, swap file on {facts['file_system']}, load {facts['load']:.1f}")

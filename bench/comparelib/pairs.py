@@ -4,7 +4,7 @@ import contextlib
 
 from .ballast import Ballast
 from .cgroup import can_limit_zswap, memory_group
-from .controller import MemoryWatch
+from .controller import PERIOD, MemoryWatch
 from .load import Load, LoadFailed, run_phases
 from .sides import kernel_command, kernel_swap, library_command, limit_of, pool_of
 
@@ -17,9 +17,9 @@ def phase_names(cell):
 
 
 def timeline(watch, begin):
-    """[seconds, bytes in the group, bytes held outside] ten times a second."""
+    """[seconds, bytes in the group, bytes held outside] about ten times a second."""
     return [[round(sample.at - begin, 2), sample.usage - watch.base, sample.held]
-            for sample in watch.samples[::2]]
+            for sample in watch.samples[::max(1, round(0.1 / PERIOD))]]
 
 
 def outcome(phases, watch):

@@ -73,7 +73,7 @@ class WatchTest(unittest.TestCase):
         watch.step()
         watch.step()
         self.assertEqual(watch.samples[0].usage, 60 * MIB)
-        self.assertEqual(watch.samples[1].usage, 60 * MIB - 14 * MIB)
+        self.assertEqual(watch.samples[1].usage, 60 * MIB - 16 * MIB)
         self.assertEqual(watch.samples[1].held, 20 * MIB)
 
     def test_the_program_comes_on_top_of_the_budget(self):
