@@ -79,4 +79,5 @@ def describe_text(facts):
             f"{'virtualised' if facts['virtual'] else 'not virtualised'}, Linux {facts['kernel']}, "
             f"cgroup v{facts['cgroup']}, huge pages: {facts['huge_pages']}, page-cluster "
             f"{facts['page_cluster']}, "
-            f"{'multi-generational' if facts['mglru'] else 'classic'} LRU, swap file on {facts['file_system']}, load {facts['load']:.1f}")
+            f"{'multi-generational' if facts['mglru'] else 'classic'} LRU, "
+            f"swap file on {facts['file_system']}, load {facts['load']:.1f}")
