@@ -63,6 +63,7 @@ class MemoryWatch(threading.Thread):
         self.budget = budget
         self.ballast = ballast
         self.base = 0
+        self.program_rss = 0
         self.samples = []
         self.error = None
         self.ending = threading.Event()

@@ -9,6 +9,7 @@ import time
 from . import cpu
 from .controller import memory_figures
 from .knobs import write_knob
+from .sizes import PAGE
 
 GATE_SECONDS = 30
 BASELINE_SECONDS = 0.4
@@ -75,6 +76,11 @@ class Load:
             time.sleep(0.02)
         raise LoadFailed("it does not get to its first phase", False)
 
+    def rss(self):
+        """Bytes, now."""
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * PAGE
+
     def open_gate(self):
         """Lets it go on."""
         try:
@@ -126,6 +132,7 @@ def idle_share_of(watch):
 def run_phases(load, watch, names, base=None):
     """{phase: figures}. `base`: bytes in the group without the region, measured where None."""
     load.wait_at_gate()
+    watch.program_rss = load.rss()
     idle_share = idle_share_of(watch)
     watch.set_base(load.group.usage() if base is None else base)
     phases = {}

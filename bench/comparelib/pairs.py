@@ -25,7 +25,7 @@ def timeline(watch, begin):
 def outcome(phases, watch):
     """What is kept of a run."""
     begin = watch.samples[0].at if watch.samples else 0
-    return {"outcome": "ok", "phases": phases, "base": watch.base,
+    return {"outcome": "ok", "phases": phases, "base": watch.base, "program_rss": watch.program_rss,
             "timeline": timeline(watch, begin)}
 
 

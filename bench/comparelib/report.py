@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The section of bench/RESULTS.md."""
+from . import details
 from .cells import RIVALS
 from .controller import PERIOD
 from .machine import describe_text
@@ -81,6 +82,14 @@ def rival_section(rows, rival, notes):
         yield "\nWithout figures: " + "; ".join(without) + "."
 
 
+def detail_section(rows):
+    """Meters that the tables above leave out."""
+    measured = [row for row in rows if not row["state"]]
+    if measured:
+        yield "\n### CPU of the machine, peaks of memory\n"
+        yield from table_of(details.HEAD, map(details.detail_row, measured))
+
+
 def notes_of(store):
     """{rival: what was set up}."""
     notes = {}
@@ -108,5 +117,6 @@ def report(store, plots=None):
     notes = notes_of(store)
     for rival in RIVALS:
         yield from rival_section(rows, rival, notes)
+    yield from detail_section(rows)
     if plots:
         yield (f"\n![latencies]({plots}/latency.svg)\n\n![memory over time]({plots}/memory.svg)")

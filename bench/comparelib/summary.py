@@ -38,6 +38,22 @@ def machine_per_touch(figures):
     return max(0.0, figures["cpu_machine"]) * 1e6 / figures["touches"]
 
 
+def rss_peak(pairs, side, phase):
+    """Largest RSS while it counts, without what the program has on plain memory before it touches
+    any; None if it was not sampled."""
+    peaks = [max((size for _, size in pair[side]["phases"][phase].get("rss", [])), default=None)
+             for pair in pairs]
+    if None in peaks:
+        return None
+    return max(peak - pair["rival"].get("program_rss", 0) for peak, pair in zip(peaks, pairs))
+
+
+def own_peak(pairs, phase):
+    """The library's own count of its memory, at most, from start to end."""
+    counts = [pair["library"]["phases"][phase].get("library") or {} for pair in pairs]
+    return max(count.get("peak_host_memory_bytes", 0) for count in counts)
+
+
 def side_figures(runs, phase, limit):
     """Medians over the rounds of one side."""
     figures = [run["phases"][phase] for run in runs]
@@ -111,6 +127,9 @@ def summarise(cell, pairs):
         library=side_figures([pair["library"] for pair in good], cell.phase, limit),
         ratios={name: spread_of([r[name] for r in ratios]) for name in ratios[0]},
         metadata=metadata_share(good[-1], cell.phase))
+    for side in ("rival", "library"):
+        row[side]["rss_peak"] = rss_peak(good, side, cell.phase)
+    row["library"]["own_peak"] = own_peak(good, cell.phase)
     # A region that fits uses what it uses.
     capped = cell.factor > 1 and not cell.populate
     row["unequal"] = [side for side in ("rival", "library") if unequal(row[side], capped)]

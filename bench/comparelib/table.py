@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The table in the terminal."""
+from . import details
 from .sizes import MIB
 from .targets import means, verdicts
 
@@ -44,9 +45,9 @@ def columns(row):
         marks(row))
 
 
-def aligned(texts):
-    """In columns of WIDTHS."""
-    return " ".join(text.ljust(width) for text, width in zip(texts, WIDTHS)).rstrip()
+def aligned(texts, widths=WIDTHS):
+    """In columns."""
+    return " ".join(text.ljust(width) for text, width in zip(texts, widths)).rstrip()
 
 
 def row_text(row):
@@ -77,8 +78,10 @@ def head_text():
 
 
 def closing_text(rows):
-    """Means and verdicts."""
-    lines = ["", "Geometric means, library against rival (throughput and p99: more is better):"]
+    """Details, means and verdicts."""
+    lines = ["", aligned(details.HEAD, details.WIDTHS)]
+    lines += [aligned(details.detail_row(row), details.WIDTHS) for row in rows if not row["state"]]
+    lines += ["", "Geometric means, library against rival (throughput and p99: more is better):"]
     lines += mean_lines(rows)
     lines += ["", "Targets:"] + list(verdict_lines(rows))
     return "\n".join(lines)

@@ -216,6 +216,13 @@ class CpuTest(unittest.TestCase):
         text = "cpu  100 10 50 9999 8888 1 2 7777 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
         self.assertAlmostEqual(cpu.parse_busy(text), 163 / cpu.TICK)
 
+    def test_the_exact_meter_is_preferred(self):
+        with tempfile.NamedTemporaryFile("w", encoding="ascii") as file:
+            file.write("2500000000\n")
+            file.flush()
+            self.assertEqual(cpu.machine_busy_seconds(file.name), 2.5)
+        self.assertGreater(cpu.machine_busy_seconds("/nonexistent"), 0)
+
 
 class CellsTest(unittest.TestCase):
     def test_names_are_unique(self):

@@ -6,6 +6,7 @@ import unittest
 
 from comparelib import table
 from comparelib.cells import Cell, chosen, cell_list
+from comparelib.sizes import MIB
 from comparelib.store import Store
 from comparelib.summary import geometric_mean, summarise
 from comparelib.targets import Verdict, means, verdicts
@@ -27,7 +28,8 @@ def phase(rate=100.0, p99=10.0, cpu=1.0, total=LIMIT, wrong=0):
 
 def run(**figures):
     """One side's run."""
-    return {"outcome": "ok", "limit": LIMIT, "phases": {"run": phase(**figures)}}
+    counted = {**phase(**figures), "rss": [[0, 50 * MIB], [0.1, 45 * MIB]]}
+    return {"outcome": "ok", "limit": LIMIT, "program_rss": 5 * MIB, "phases": {"run": counted}}
 
 
 def pair(rival=None, library=None):
@@ -73,6 +75,12 @@ class SummaryTest(unittest.TestCase):
         self.assertIn("oom", summarise(CELL, [LOST])["state"])
         too_big = summarise(Cell("zram", "uniform", 4.0, 4.0), [])
         self.assertIn("does not fit", table.row_text(too_big))
+
+    def test_every_meter_of_memory_is_printed(self):
+        row = summarise(CELL, [pair({"total": 1100 * MIB}, {})])
+        self.assertEqual(row["rival"]["rss_peak"], 45 * MIB)
+        text = table.closing_text([row])
+        self.assertIn("1100 + 0, sum 1100; 45", text)
 
     def test_wrong_contents_are_shouted(self):
         row = summarise(CELL, [pair({}, {"wrong": 1})])
