@@ -6,7 +6,7 @@ from .controller import PERIOD
 from .machine import describe_text
 from .sizes import MIB
 from .table import marks, memory_text
-from .targets import means, verdicts
+from .targets import figure_text, means, verdicts
 
 NAMES = {"zram": "zram (lz4)", "disk": "a swap file", "zswap": "zswap in front of a swap file"}
 INTRODUCTION = """\
@@ -45,7 +45,7 @@ def mean_rows(rows):
     """Geometric means."""
     for rival, mean in means(rows).items():
         yield (NAMES[rival], f"{mean['throughput']:.2f}", f"{mean['p99']:.2f}",
-               f"{mean['cpu']:.2f}", f"{mean['machine']:.2f}")
+               f"{mean['cpu']:.2f}", figure_text(mean["machine"]))
 
 
 def cell_row(row):

@@ -34,8 +34,15 @@ def cpu_per_touch(figures):
 
 
 def machine_per_touch(figures):
-    """us of CPU of the whole machine above what it does when the program waits."""
-    return max(0.0, figures["cpu_machine"]) * 1e6 / figures["touches"]
+    """us of CPU of the whole machine above what it did while the program waited: what else it does
+    may change meanwhile, so that this is the less exact figure, and may even be negative."""
+    return figures["cpu_machine"] * 1e6 / figures["touches"]
+
+
+def machine_ratio(row):
+    """Library / rival; None where something else on the machine drowned either."""
+    rival, library = row["rival"]["machine_per_touch"], row["library"]["machine_per_touch"]
+    return library / rival if rival > 0 and library > 0 else None
 
 
 def rss_peak(pairs, side, phase):
@@ -81,7 +88,6 @@ def pair_ratios(pair, phase):
         "throughput": library["touches_per_second"] / rival["touches_per_second"],
         "p99": rival["latency_us"]["p99"] / max(library["latency_us"]["p99"], 1e-3),
         "cpu": cpu_per_touch(library) / max(cpu_per_touch(rival), 1e-6),
-        "machine": machine_per_touch(library) / max(machine_per_touch(rival), 1e-6),
     }
 
 

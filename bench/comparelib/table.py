@@ -2,7 +2,7 @@
 """The table in the terminal."""
 from . import details
 from .sizes import MIB
-from .targets import means, verdicts
+from .targets import figure_text, means, verdicts
 
 HEAD = ("cell", "k touches/s", "ratio (low - high)", "p99 us", "ratio", "CPU us/touch", "ratio",
         "memory MiB (peak)", "")
@@ -61,7 +61,7 @@ def mean_lines(rows):
     """Geometric means by rival."""
     for rival, mean in means(rows).items():
         yield (f"{rival}: throughput {mean['throughput']:.2f}, p99 {mean['p99']:.2f}, CPU per "
-               f"touch {mean['cpu']:.2f} (whole machine {mean['machine']:.2f})")
+               f"touch {mean['cpu']:.2f} (whole machine {figure_text(mean['machine'])})")
 
 
 def verdict_lines(rows):

@@ -3,7 +3,7 @@
 import dataclasses
 
 from .cells import RIVALS
-from .summary import geometric_mean
+from .summary import geometric_mean, machine_ratio
 
 MEAN_TARGET = {"zram": 1.5, "disk": 2.0, "zswap": 2.0}
 SCAN_TARGET = {"zram": 5.0, "disk": 3.0}
@@ -97,9 +97,20 @@ def verdicts(rows):
     yield metadata_verdict([row["metadata"] for row in rows if row["metadata"]])
 
 
+def means_of(rows):
+    """{ratio: geometric mean}."""
+    found = {name: geometric_mean(map(ratio_of(name), rows))
+             for name in ("throughput", "p99", "cpu")}
+    machine = [ratio for ratio in map(machine_ratio, rows) if ratio is not None]
+    return {**found, "machine": geometric_mean(machine)}
+
+
 def means(rows):
     """{rival: {ratio: geometric mean}} of what was measured."""
     rows = [row for row in rows if not row["state"]]
-    return {rival: {name: geometric_mean(map(ratio_of(name), of_rival(rows, rival)))
-                    for name in ("throughput", "p99", "cpu", "machine")}
-            for rival in RIVALS if of_rival(rows, rival)}
+    return {rival: means_of(of_rival(rows, rival)) for rival in RIVALS if of_rival(rows, rival)}
+
+
+def figure_text(figure):
+    """Of a mean."""
+    return "?" if figure is None else f"{figure:.2f}"

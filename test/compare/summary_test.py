@@ -82,6 +82,13 @@ class SummaryTest(unittest.TestCase):
         text = table.closing_text([row])
         self.assertIn("1100 + 0, sum 1100; 45", text)
 
+    def test_a_machine_busy_with_other_things_gives_no_ratio(self):
+        busy = pair()
+        busy["rival"]["phases"]["run"]["cpu_machine"] = -0.1
+        rows = [summarise(CELL, [busy])]
+        self.assertIsNone(means(rows)["zram"]["machine"])
+        self.assertIn("whole machine ?", table.closing_text(rows))
+
     def test_wrong_contents_are_shouted(self):
         row = summarise(CELL, [pair({}, {"wrong": 1})])
         self.assertIn("WRONG library", table.row_text(row))
