@@ -82,13 +82,23 @@ class MemoryGroup:
 
 
 @contextlib.contextmanager
-def memory_group(journal, limit=None, name=None):
+def controller_enabled(journal, top, version):
+    """Groups of version 2 have the knobs of a controller only where the parent hands it down."""
+    knob = f"{top}/cgroup.subtree_control"
+    if version == 1 or "memory" in read_knob(knob).split():
+        yield
+        return
+    with journal.change("write", knob, "-memory"):
+        write_knob(knob, "+memory")
+        yield
+
+
+@contextlib.contextmanager
+def memory_group(journal, limit=None, name=None, hierarchy=None):
     """A group for the time of the block; what runs in it at the end is killed."""
-    top, version = find_hierarchy()
+    top, version = hierarchy or find_hierarchy()
     path = f"{top}/{name or f'{PREFIX}-{os.getpid()}'}"
-    if version == 2 and "memory" not in read_knob(f"{top}/cgroup.subtree_control").split():
-        write_knob(f"{top}/cgroup.subtree_control", "+memory")
-    with journal.change("group", path):
+    with controller_enabled(journal, top, version), journal.change("group", path):
         os.mkdir(path)
         group = MemoryGroup(path, version)
         group.set_limit(limit)

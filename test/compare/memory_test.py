@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Equal memory: the controller's step, what fits, what tiers are given, what meters mean."""
 import os
+import shutil
 import tempfile
 import unittest
 
 from comparelib import cpu
 from comparelib.cells import Cell, cell_list
-from comparelib.cgroup import MemoryGroup, find_hierarchy
+from comparelib.cgroup import MemoryGroup, find_hierarchy, memory_group
 from comparelib.controller import MemoryWatch, Sample, memory_figures, next_ballast
 from comparelib.fits import does_not_fit, resident_share
+from comparelib.journal import Journal
 from comparelib.sides import Setting, kernel_command, library_command, limit_of, pool_of, region_of
 from comparelib.sizes import MIB, PAGE, parse_size
+from comparelib.undo import undo_write
 
 
 class BallastStepTest(unittest.TestCase):
@@ -190,6 +193,15 @@ class GroupTest(unittest.TestCase):
         self.assertEqual((group.usage(), group.oom_kills(), group.charged_zswap()), (8192, 1, 100))
         group.set_limit(MIB)
         self.assertEqual(self.read("memory.max"), str(MIB))
+
+    def test_a_controller_that_had_to_be_enabled_is_disabled_again(self):
+        self.write("cgroup.subtree_control", "cpu")
+        journal = Journal(f"{self.folder}/state", {"write": undo_write, "group": shutil.rmtree})
+        with journal, memory_group(journal, MIB, "group", (self.folder, 2)) as group:
+            self.assertEqual(self.read("cgroup.subtree_control"), "+memory")
+            self.assertEqual(self.read("group/memory.max"), str(MIB))
+        self.assertEqual(self.read("cgroup.subtree_control"), "-memory")
+        self.assertFalse(os.path.exists(group.path))
 
     def test_hierarchies_are_found_by_what_they_control(self):
         self.write("unified/cgroup.controllers", "cpu io\n")
