@@ -80,7 +80,7 @@ struct manager_config {
     unsigned staged_percent = 12;   ///< share of the limit kept as staged pages (1..50)
     unsigned low_watermark_permille = 15;  ///< free share of the limit at which reclaim starts
     unsigned high_watermark_permille = 30; ///< and at which it stops (low < high <= 250)
-    std::chrono::microseconds spin{20};    ///< longest an idle shard thread spins before it sleeps;
+    std::chrono::microseconds spin{50};    ///< longest an idle shard thread spins before it sleeps;
                                            ///< adapted down to 0 where spinning does not pay
     std::chrono::milliseconds read_retry_time{2000}; ///< how long a failing tier read is retried
                                                      ///< before the page is poisoned
