@@ -362,7 +362,7 @@ struct uffdmm_region_options {
     int32_t fd;               /**< shared memory with address: its memfd; else -1 */
     int32_t kind;             /**< enum uffdmm_backing */
     uint32_t shards;          /**< threads serving the region, 1..64 */
-    uint32_t prefetch_window; /**< largest window in pages, 1..64 */
+    uint32_t prefetch_window; /**< largest window in pages, 1..512 */
     uint32_t remove_events;   /**< 1: madvise by the embedder is a discard (private memory), 0 */
     uint32_t reserved;        /**< 0 */
 };

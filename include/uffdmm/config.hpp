@@ -105,7 +105,7 @@ struct region_config {
     unsigned shards = 1;      ///< threads serving the region (1..64)
     std::string policy = "s3fifo";     ///< fifo, second_chance, s3fifo
     std::string prefetch = "adaptive"; ///< off, sequential, stride, adaptive (both)
-    page_count prefetch_window = 64;   ///< largest window in pages (1..64)
+    page_count prefetch_window = 256;  ///< largest window in pages (1..512)
     bool remove_events = true;  ///< madvise(DONTNEED/REMOVE/FREE) by the embedder is a discard.
                                 ///< Always false for shared_memory, where MADV_DONTNEED keeps the
                                 ///< contents: call region::discard there

@@ -27,7 +27,7 @@ struct prefetch_window {
 };
 
 /// Largest window any prefetcher may ask for.
-inline constexpr page_count max_prefetch_window = 64;
+inline constexpr page_count max_prefetch_window = 512;
 
 class UFFDMM_CXX_API prefetcher {
   public:

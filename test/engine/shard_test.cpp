@@ -365,6 +365,7 @@ TEST_CASE("shard: a page taken back while it is stored keeps its latest contents
 TEST_CASE("shard: pages prefetched along a stream and read are hits, not waste") {
     for (world_options o : {slow_world(), fast_world()}) {
         o.prefetch = "sequential";
+        o.prefetch_window = 16;
         shard_world w(o);
         write_and_force_out(w, {{0}, 200});
         const auto faults = counts(w).faults.load();

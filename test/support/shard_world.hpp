@@ -34,6 +34,7 @@ struct world_options {
     std::size_t first_capacity = 128; ///< pages, of the first tier
     unsigned vcpus = 4;
     on_swap_full when_full = on_swap_full::exceed;
+    page_count prefetch_window = 96;
     prefetcher_factory make_prefetcher; ///< instead of `prefetch`
 };
 
@@ -55,7 +56,7 @@ class shard_world final : private waker, private squeeze_listener, private shard
         engine = std::make_unique<shard<fake_kernel>>(
             os, shard<fake_kernel>::parts{tuning, money, *this, mail_, find_policy(o.policy),
                                           o.make_prefetcher ? o.make_prefetcher
-                                                            : find_prefetcher(o.prefetch, 16),
+                                                            : find_prefetcher(o.prefetch, o.prefetch_window),
                                           std::move(tiers), *this});
         set_room(o.room);
         os.vcpus.resize(o.vcpus);

@@ -18,6 +18,7 @@
 
 #include "uffdmm/engine/discarder.hpp"
 #include "uffdmm/engine/installer.hpp"
+#include "uffdmm/engine/read_ahead.hpp"
 #include "uffdmm/engine/shard_core.hpp"
 #include "uffdmm/engine/swap_in.hpp"
 #include "uffdmm/engine/waiting_faults.hpp"
@@ -30,8 +31,8 @@ template <kernel Kernel>
 class fault_path {
   public:
     fault_path(shard_core<Kernel>& core, installer<Kernel>& install, swap_in<Kernel>& reads,
-               discarder<Kernel>& discards)
-        : core_(core), installer_(install), reads_(reads), discards_(discards),
+               read_ahead<Kernel>& ahead, discarder<Kernel>& discards)
+        : core_(core), installer_(install), reads_(reads), ahead_(ahead), discards_(discards),
           waiting_(core.table) {}
 
     /// Reads and answers one batch of messages; returns how many there were.
@@ -193,10 +194,14 @@ class fault_path {
     /// The run of pages the window makes with `page`, or the page alone.
     [[nodiscard]] static page_run run_with(page_index page, const prefetch_window& window) {
         const bool ahead = window.stride == 1 && window.first == page + 1;
-        return {page, ahead ? std::min(window.count + 1, max_prefetch_window) : 1};
+        return {page, ahead ? std::min(window.count + 1, max_run) : 1};
     }
-    [[nodiscard]] static bool scattered(page_index page, const prefetch_window& window) {
-        return window.count != 0 && !(window.stride == 1 && window.first == page + 1);
+    /// What is left of the window behind that run.
+    [[nodiscard]] static prefetch_window rest_of(page_index page, prefetch_window window) {
+        const page_count taken = run_with(page, window).count - 1;
+        window.first = window.first + taken;
+        window.count -= taken;
+        return window;
     }
 
     prefetch_window ask_prefetcher(page_index page) {
@@ -221,40 +226,26 @@ class fault_path {
         if (r.done == 0)
             return r.status;
         core_.record(resolution::zero, f.asked_ns);
-        if (scattered(f.page, window))
-            prefetch_scattered(window);
+        if (window.stride != 1)
+            ahead_.now(window);
         return install_status::done;
     }
 
     install_status swap_page_in(const fault& f, bool write, const prefetch_window& window) {
         const resolution kind = reads_.kind_of(core_.table[f.page]);
+        const prefetch_window rest = rest_of(f.page, window);
+        // One message for the whole window: woken first, the thread would run into the next page
+        // of it while that is on its way.
+        if (kind != resolution::slow_tier && window.stride != 1)
+            ahead_.now(rest);
         const auto status = reads_.fault(run_with(f.page, window), write, f.asked_ns);
         if (status == install_status::done)
             core_.record(kind, f.asked_ns);
         else if (status == install_status::poisoned)
             core_.record(resolution::poisoned, f.asked_ns);
-        if (status == install_status::done || status == install_status::pending)
-            if (scattered(f.page, window))
-                prefetch_scattered(window);
+        else if (status == install_status::pending)
+            ahead_.add(rest);
         return status;
-    }
-
-    /// A strided window: every page by itself.
-    void prefetch_scattered(const prefetch_window& window) {
-        for (page_count i = 0; i < window.count; ++i) {
-            const std::int64_t at = window.first.value + std::int64_t{window.stride} * i;
-            if (at < 0 || at >= core_.pages())
-                return;
-            const page_index page{static_cast<std::uint32_t>(at)};
-            const page_state state = core_.table[page].state();
-            if (state == page_state::untouched) {
-                if (!core_.try_charge(1, installer_.prefetch_reserve()) ||
-                    installer_.zeros(page, 1, none_demanded, false).done == 0)
-                    return;
-            } else if (state == page_state::swapped && reads_.prefetch({page, 1}) == 0) {
-                return;
-            }
-        }
     }
 
     // ---- present pages --------------------------------------------------------------------------
@@ -369,6 +360,7 @@ class fault_path {
     shard_core<Kernel>& core_;
     installer<Kernel>& installer_;
     swap_in<Kernel>& reads_;
+    read_ahead<Kernel>& ahead_;
     discarder<Kernel>& discards_;
     waiting_faults waiting_;
     std::array<kernel_message, batch> messages_; ///< of serve(), here to be initialised once

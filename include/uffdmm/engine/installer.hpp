@@ -39,7 +39,7 @@ template <kernel Kernel>
 class installer {
   public:
     explicit installer(shard_core<Kernel>& core)
-        : core_(core), zeros_(mapping::anonymous(max_prefetch_window * page_size)),
+        : core_(core), zeros_(mapping::anonymous(max_run * page_size)),
           take_back_by_(core.traits.move ? 1 : 0) {}
 
     /// Zero-fills untouched pages. A page to be written gets memory at once, which saves the

@@ -56,6 +56,9 @@ struct kernel_result {
     int os_errno = 0;
 };
 
+/// Most pages that are installed, read or moved in one go: as many as fit one 64-bit mask.
+inline constexpr page_count max_run = 64;
+
 /// A run of frames.
 struct frame_run {
     frame_index first;

@@ -46,7 +46,7 @@ struct load_batch {
     std::uint64_t backoff_ns = 0;
     std::uint64_t failing_since_ns = 0;
     load_batch* next = nullptr; ///< free list or ready list
-    std::array<load_op, max_prefetch_window> ops;
+    std::array<load_op, max_run> ops;
 
     [[nodiscard]] load_op& op_of(page_index page) {
         for (page_count i = 0; i < count; ++i)

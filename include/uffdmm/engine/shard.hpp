@@ -31,7 +31,7 @@ class shard final : private tier_client {
           buffers_(buffer_pages(os.frames())), installer_(core_),
           reads_(core_, installer_, buffers_, *this, load_batch_count),
           writes_(core_, buffers_, *this), evictor_(core_), discarder_(core_, reads_),
-          faults_(core_, installer_, reads_, discarder_),
+          ahead_(core_, installer_, reads_), faults_(core_, installer_, reads_, ahead_, discarder_),
           reclaim_(core_, installer_, evictor_, writes_),
           commands_(core_, faults_, reads_, writes_, evictor_, reclaim_, discarder_) {
         const byte_count metadata = core_.table.memory_bytes() + sizeof(*this);
@@ -60,6 +60,8 @@ class shard final : private tier_client {
         const bool answered = faults_.serve() != 0;
         if (faults_.has_waiting())
             worked |= faults_.retry_waiting();
+        if (!answered)
+            worked |= ahead_.step();
         worked |= commands_.step(stuck_);
         worked |= reclaim();
         // Giving few frames back costs as much as giving back many: only when there is time.
@@ -177,6 +179,7 @@ class shard final : private tier_client {
     swap_out<Kernel> writes_;
     evictor<Kernel> evictor_;
     discarder<Kernel> discarder_;
+    read_ahead<Kernel> ahead_;
     fault_path<Kernel> faults_;
     reclaimer<Kernel> reclaim_;
     command_runner<Kernel> commands_;

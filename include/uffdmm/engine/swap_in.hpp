@@ -153,14 +153,26 @@ class swap_in {
         return entry.tier() == same_filled_tier ||
                std::as_const(core_.chain).at(entry.tier()).traits().synchronous_load;
     }
-    /// Whether a page keeps its slot while it is resident: not where the slot itself costs memory.
-    [[nodiscard]] bool retained(tier_number tier) const {
-        return tier != same_filled_tier &&
-               !std::as_const(core_.chain).at(tier).traits().counts_in_limit;
+    /// Whether a page keeps its slot while it is resident. Where the slot itself costs memory only
+    /// pages of a window do: a stream that is read leaves as it came, and compressing it again
+    /// would cost more than reading it. A nearly full tier has no room for copies.
+    [[nodiscard]] bool retained(tier_number tier, bool in_window) const {
+        if (tier == same_filled_tier)
+            return false;
+        if (!std::as_const(core_.chain).at(tier).traits().counts_in_limit)
+            return true;
+        const tier_counters& now = std::as_const(core_.chain).counters(tier);
+        const byte_count capacity = now.capacity_bytes.load();
+        return in_window && now.occupied_bytes.load() < capacity - capacity / 4;
     }
-    [[nodiscard]] bool stays_clean(page_entry& entry, bool write) {
-        return retained(entry.tier()) && !write && installer_.keep_clean(entry);
+    [[nodiscard]] bool stays_clean(page_entry& entry, bool write, bool in_window) {
+        return !write && retained(entry.tier(), in_window) && installer_.keep_clean(entry);
     }
+
+    struct load_kind {
+        bool write = false;
+        bool in_window = false; ///< a neighbour comes in with it
+    };
 
     // ---- read on the spot -----------------------------------------------------------------------
 
@@ -171,7 +183,8 @@ class swap_in {
         while (done < run.count) {
             const page_run rest{run.first + done, std::min(run.count - done, chunk_pages)};
             bool clean = false;
-            const auto [loaded, why] = load_chunk(rest, write, done == 0, clean);
+            const auto [loaded, why] = load_chunk(
+                rest, {write, run.count > 1 || demanded == none_demanded}, done == 0, clean);
             if (loaded == 0)
                 return {done, done == 0 ? why : install_status::done};
             const auto r =
@@ -188,7 +201,7 @@ class swap_in {
 
     /// Reads pages of `run` into the scratch buffer up to the first that cannot be had on the spot,
     /// charging all but an already charged first one.
-    install_result load_chunk(page_run run, bool write, bool first_charged, bool& clean) {
+    install_result load_chunk(page_run run, load_kind kind, bool first_charged, bool& clean) {
         page_count n = 0;
         for (; n < run.count; ++n) {
             const page_index page = run.first + n;
@@ -196,7 +209,7 @@ class swap_in {
             if (entry.state() != page_state::swapped || entry.has(page_flag::loading) ||
                 !in_place(entry))
                 break;
-            const bool this_clean = stays_clean(entry, write);
+            const bool this_clean = stays_clean(entry, kind.write, kind.in_window);
             if (n == 0)
                 clean = this_clean;
             else if (clean != this_clean)
@@ -289,7 +302,7 @@ class swap_in {
     /// How many pages of `run` can be read in one batch with the first; charges all but the first.
     page_count charge_neighbours(page_run run) {
         const tier_number tier = core_.table[run.first].tier();
-        const page_count most = std::min(run.count, max_prefetch_window);
+        const page_count most = std::min(run.count, max_run);
         page_count n = 1;
         for (; n < most; ++n) {
             const page_entry& entry = core_.table[run.first + n];
@@ -317,7 +330,7 @@ class swap_in {
 
     /// Hands the tier every op of the batch that is to be read (again).
     void issue(load_batch& batch) {
-        std::array<load_request*, max_prefetch_window> requests;
+        std::array<load_request*, max_run> requests;
         std::size_t n = 0;
         for (page_count i = 0; i < batch.count; ++i) {
             load_op& op = batch.ops[i];
@@ -400,14 +413,14 @@ class swap_in {
     /// Installs the run of arrived pages that starts with op `index`; returns its length.
     page_count install_run(load_batch& batch, page_count index) {
         load_op& first = batch.ops[index];
-        const bool clean = stays_clean(core_.table[first.page], first.to_write);
+        const bool clean = stays_clean(core_.table[first.page], first.to_write, false);
         demand_mask demanded = 0;
         page_count n = 0;
         for (; index + n < batch.count; ++n) {
             const load_op& op = batch.ops[index + n];
             if (op.at != phase::arrived || op.status != tier_status::ok || op.abandoned)
                 break;
-            if (n != 0 && clean != stays_clean(core_.table[op.page], op.to_write))
+            if (n != 0 && clean != stays_clean(core_.table[op.page], op.to_write, false))
                 break;
             demanded |= demand_mask{op.wanted} << n;
         }

@@ -145,7 +145,7 @@ class sequential_prefetcher final : public prefetcher {
     }
 
     page_count pages_;
-    page_count max_window_; ///< with the faulting page at most one run of max_prefetch_window
+    page_count max_window_;
     std::array<stream, 8> streams_{};
     std::array<std::uint32_t, 8> recent_; ///< the pages after the last faults outside streams
     std::uint64_t clock_ = 0;

@@ -152,7 +152,7 @@ class stride_prefetcher final : public prefetcher {
     }
 
     page_count pages_;
-    page_count max_window_; ///< with the faulting page at most one run of max_prefetch_window
+    page_count max_window_;
     std::array<std::int32_t, history> deltas_{}; ///< ring; 0: no step
     unsigned newest_ = 0;
     page_index last_ = no_page;
