@@ -5,7 +5,7 @@ from .cells import RIVALS
 from .controller import PERIOD
 from .machine import describe_text
 from .sizes import MIB
-from .table import marks, memory_text
+from .table import marks, memory_text, ratio_text, time_text
 from .targets import figure_text, means, verdicts
 
 NAMES = {"zram": "zram (lz4)", "disk": "a swap file", "zswap": "zswap in front of a swap file"}
@@ -21,9 +21,10 @@ sides.
 **How to read it.** Figures are rival : library, medians of {rounds} rounds; ratios are medians of
 pairs with the lowest and highest of them. Throughput and p99 ratios: more is better for the
 library; CPU ratio: less. CPU per touch is user and system time of all threads of the program, and
-of kernel threads meanwhile. Memory is the mean (peak) while it counts, in MiB; a mean more than
-3 % off the limit is marked. A cell is *pattern / region ÷ limit / compressibility / share of
-writes / threads*. The kernel's settings are its defaults (page-cluster {page_cluster})."""
+of kernel threads meanwhile; that of the machine contains what moving the ballast costs. Memory is
+the mean (peak) while it counts, in MiB; a mean more than 3 % off the limit is marked. A cell is
+*pattern / region ÷ limit / compressibility / share of writes / threads*. The kernel's
+settings are its defaults (page-cluster {page_cluster})."""
 
 
 def table_of(head, rows):
@@ -56,7 +57,8 @@ def cell_row(row):
         row["cell"].workload,
         f"{rival['touches_per_second'] / 1e3:.1f} : {library['touches_per_second'] / 1e3:.1f}",
         f"**{through['median']:.2f}** ({through['low']:.2f} - {through['high']:.2f})",
-        f"{rival['p99']:.0f} : {library['p99']:.0f}", f"{ratios['p99']['median']:.2f}",
+        f"{time_text(rival['p99'])} : {time_text(library['p99'])}",
+        ratio_text(ratios["p99"]["median"]),
         f"{rival['cpu_per_touch']:.2f} : {library['cpu_per_touch']:.2f}",
         f"{ratios['cpu']['median']:.2f}",
         f"{memory_text(rival)} : {memory_text(library)}", marks(row))

@@ -14,6 +14,16 @@ def versus(rival, library, form):
     return f"{rival:{form}} : {library:{form}}"
 
 
+def time_text(microseconds):
+    """Histograms are exact to an eighth."""
+    return f"{microseconds:.0f}" if microseconds >= 10 else f"{microseconds:.2g}"
+
+
+def ratio_text(ratio):
+    """Two decimals where they say something."""
+    return f"{ratio:.2f}" if ratio < 100 else f"{ratio:.0f}"
+
+
 def memory_text(side):
     """Mean and peak."""
     if not side["memory"]:
@@ -37,8 +47,8 @@ def columns(row):
         row["cell"].name,
         versus(rival["touches_per_second"] / 1e3, library["touches_per_second"] / 1e3, ".1f"),
         f"{through['median']:.2f} ({through['low']:.2f} - {through['high']:.2f})",
-        versus(rival["p99"], library["p99"], ".0f"),
-        f"{ratios['p99']['median']:.2f}",
+        f"{time_text(rival['p99'])} : {time_text(library['p99'])}",
+        ratio_text(ratios["p99"]["median"]),
         versus(rival["cpu_per_touch"], library["cpu_per_touch"], ".2f"),
         f"{ratios['cpu']['median']:.2f}",
         f"{memory_text(rival)} : {memory_text(library)}",
