@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "run/options.hpp"
+
+#include <array>
+#include <map>
+#include <string_view>
+
+#include "uffdmm/result.hpp"
+
+namespace preload {
+namespace {
+
+using uffdmm::setup_error;
+
+constexpr std::string_view tier_forms = "ram:SIZE, ram:SIZE:lz4, ram:SIZE:zstd or file:PATH:SIZE, "
+                                        "with sizes like 64M";
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+
+[[noreturn]] void refuse(std::string_view option, std::string_view value,
+                         std::string_view allowed) {
+    std::string message(option);
+    message.append(": \"").append(value).append("\" is not allowed; allowed: ").append(allowed);
+    throw setup_error(uffdmm::errc::invalid_argument, message);
+}
+
+uffdmm::tier_config ram_tier(std::string_view option, std::string_view text) {
+    uffdmm::ram_tier_config tier;
+    const std::size_t colon = text.find(':');
+    tier.size = uffdmm::parse_size(text.substr(0, colon), option);
+    if (colon == std::string_view::npos)
+        return tier;
+    const std::string_view codec = text.substr(colon + 1);
+    if (codec != "lz4" && codec != "zstd")
+        refuse(option, codec, "lz4, zstd");
+    tier.compression = codec == "zstd" ? uffdmm::codec::zstd : uffdmm::codec::lz4;
+    return tier;
+}
+
+uffdmm::tier_config file_tier(std::string_view option, std::string_view text) {
+    uffdmm::file_tier_config tier;
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size())
+        refuse(option, "file:" + std::string(text), tier_forms);
+    tier.path = text.substr(0, colon);
+    tier.size = uffdmm::parse_size(text.substr(colon + 1), option);
+    return tier;
+}
+
+uffdmm::tier_config tier_from(std::string_view option, std::string_view text) {
+    if (text.starts_with("ram:"))
+        return ram_tier(option, text.substr(4));
+    if (text.starts_with("file:"))
+        return file_tier(option, text.substr(5));
+    refuse(option, text, tier_forms);
+}
+
+std::size_t threshold_from(std::string_view option, std::string_view text) {
+    const std::size_t bytes = uffdmm::parse_size(text, option);
+    if (bytes < 64 << 10)
+        refuse(option, text, "64K and more");
+    return bytes;
+}
+
+void read_config(settings& s, std::string_view file) {
+    uffdmm::config config = uffdmm::load_config(std::string(file));
+    if (config.regions.size() > 1)
+        refuse("--config", file, "a file with at most one region: what areas are like");
+    s.config.manager = std::move(config.manager);
+    if (!config.regions.empty())
+        s.config.regions = std::move(config.regions);
+}
+
+/// `argument` is empty for a switch.
+struct option {
+    std::string_view name;
+    std::string_view argument;
+    std::string_view help;
+    void (*apply)(settings& s, std::string_view name, std::string_view text);
+};
+
+using text = std::string_view;
+
+constexpr std::array all_options{
+    option{"--limit", "SIZE", "host memory for what is managed (256M)",
+           [](settings& s, text n, text t) { s.config.manager.limit = uffdmm::parse_size(t, n); }},
+    option{"--tier", "TIER",
+           "ram:SIZE[:lz4|zstd] or file:PATH:SIZE, tried in the order given; repeatable\n"
+           "(ram: half of the limit)",
+           [](settings& s, text n, text t) { s.config.manager.tiers.push_back(tier_from(n, t)); }},
+    option{"--config", "FILE",
+           "JSON configuration; its region, if any, says what areas are like.\n"
+           "Options that follow override it",
+           [](settings& s, text, text t) { read_config(s, t); }},
+    option{"--threshold", "SIZE", "mappings and blocks of malloc from this size on are taken (32M)",
+           [](settings& s, text n, text t) { s.threshold = threshold_from(n, t); }},
+    option{"--area", "SIZE",
+           "address space that mappings share; larger ones have their own (twice the limit)",
+           [](settings& s, text n, text t) {
+               s.config.regions.front().size = uffdmm::parse_size(t, n);
+           }},
+    option{"--stats", "FILE", "write statistics as JSON at the end, and on SIGUSR2",
+           [](settings& s, text, text t) { s.stats_file = t; }},
+    option{"--verbose", "", "say what is taken, and what is not and why",
+           [](settings& s, text, text) { s.verbose = true; }},
+    option{"--optional", "", "run the program unmanaged where the library cannot start",
+           [](settings& s, text, text) { s.optional = true; }},
+    option{"--help", "", "print this and exit", [](settings&, text, text) {}},
+};
+
+const option& find_option(std::string_view name) {
+    for (const option& o : all_options)
+        if (o.name == name)
+            return o;
+    std::string message(name);
+    message += ": there is no such option; allowed:";
+    for (const option& o : all_options)
+        message.append(" ").append(o.name);
+    throw setup_error(uffdmm::errc::invalid_argument, message);
+}
+
+/// "--name value" and "--name=value"; `at` moves behind it.
+void apply_option(command_line& line, const std::vector<std::string>& arguments, std::size_t& at) {
+    const std::string_view argument = arguments[at++];
+    const std::size_t equals = argument.find('=');
+    const option& o = find_option(argument.substr(0, equals));
+    line.help |= o.name == "--help";
+    if (o.argument.empty()) {
+        if (equals != std::string_view::npos)
+            refuse(o.name, argument.substr(equals + 1), "no value");
+        return o.apply(line.asked, o.name, {});
+    }
+    if (equals != std::string_view::npos)
+        return o.apply(line.asked, o.name, argument.substr(equals + 1));
+    if (at == arguments.size())
+        throw setup_error(uffdmm::errc::invalid_argument,
+                          std::string(o.name) + ": needs a value: " + std::string(o.argument));
+    o.apply(line.asked, o.name, arguments[at++]);
+}
+
+/// Tiers are told apart by name: the second "ram" becomes "ram2".
+void name_tiers(std::vector<uffdmm::tier_config>& tiers) {
+    std::map<std::string, unsigned> seen;
+    for (uffdmm::tier_config& tier : tiers)
+        std::visit(
+            [&](auto& t) {
+                if (const unsigned number = ++seen[t.name]; number > 1)
+                    t.name += std::to_string(number);
+            },
+            tier);
+}
+
+void complete(settings& s) {
+    uffdmm::manager_config& manager = s.config.manager;
+    uffdmm::region_config& area = s.config.regions.front();
+    name_tiers(manager.tiers);
+    if (area.size == 0)
+        area.size = 2 * manager.limit;
+    area.name = "area";
+    if (area.kind != uffdmm::backing::private_anonymous)
+        throw setup_error(uffdmm::errc::invalid_config,
+                          "--config: kind of the region: areas are private_anonymous");
+    uffdmm::validate(manager);
+    uffdmm::validate(area);
+}
+
+} // namespace
+
+command_line parse_command_line(const std::vector<std::string>& arguments) {
+    command_line line;
+    line.asked.config.manager.limit = 256 * mebibyte;
+    line.asked.config.regions.emplace_back();
+    std::size_t at = 0;
+    while (at < arguments.size() && arguments[at].starts_with("--") && arguments[at] != "--")
+        apply_option(line, arguments, at);
+    if (line.help)
+        return line;
+    if (at < arguments.size() && arguments[at] == "--")
+        ++at;
+    line.program.assign(arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.end());
+    if (line.program.empty())
+        throw setup_error(uffdmm::errc::invalid_argument,
+                          "no program; allowed: uffdmm-run [OPTION]... -- PROGRAM [ARGUMENT]...");
+    complete(line.asked);
+    return line;
+}
+
+std::string help_text() {
+    std::string out = "uffdmm-run [OPTION]... -- PROGRAM [ARGUMENT]...\n\n"
+                      "Runs a program with its large private memory inside a budget of host "
+                      "memory.\n\n";
+    for (const option& o : all_options) {
+        std::string head = "  " + std::string(o.name) + " " + std::string(o.argument);
+        head.resize(22, ' ');
+        out += head;
+        for (const char c : o.help)
+            out += c == '\n' ? "\n" + std::string(22, ' ') : std::string(1, c);
+        out += '\n';
+    }
+    return out;
+}
+
+} // namespace preload

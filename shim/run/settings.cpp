@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "run/settings.hpp"
+
+#include <array>
+#include <cstdlib>
+#include <string_view>
+
+namespace preload {
+namespace {
+
+constexpr const char* config_variable = "UFFDMM_RUN_CONFIG";
+constexpr const char* threshold_variable = "UFFDMM_RUN_THRESHOLD";
+constexpr const char* stats_variable = "UFFDMM_RUN_STATS";
+constexpr const char* modes_variable = "UFFDMM_RUN_MODES";
+/// LD_PRELOAD as it was before; absent if it was not set.
+constexpr const char* before_variable = "UFFDMM_RUN_LD_PRELOAD";
+constexpr const char* preload_variable = "LD_PRELOAD";
+
+std::string value_of(const char* variable) {
+    const char* const text = std::getenv(variable);
+    return text == nullptr ? std::string() : std::string(text);
+}
+
+bool has_mode(std::string_view modes, std::string_view mode) {
+    return modes.find(mode) != std::string_view::npos;
+}
+
+} // namespace
+
+void to_environment(const settings& s, const std::string& library) {
+    const std::string before = value_of(preload_variable);
+    const std::string modes =
+        std::string(s.verbose ? "verbose " : "") + (s.optional ? "optional " : "");
+    ::setenv(config_variable, to_json(s.config).c_str(), 1);
+    ::setenv(threshold_variable, std::to_string(s.threshold).c_str(), 1);
+    ::setenv(stats_variable, s.stats_file.c_str(), 1);
+    ::setenv(modes_variable, modes.c_str(), 1);
+    ::setenv(before_variable, before.c_str(), 1);
+    ::setenv(preload_variable, (before.empty() ? library : library + ":" + before).c_str(), 1);
+}
+
+bool in_environment() {
+    return std::getenv(config_variable) != nullptr;
+}
+
+settings from_environment() {
+    settings s;
+    const std::string modes = value_of(modes_variable);
+    s.verbose = has_mode(modes, "verbose");
+    s.optional = has_mode(modes, "optional");
+    s.threshold = uffdmm::parse_size(value_of(threshold_variable), threshold_variable);
+    s.stats_file = value_of(stats_variable);
+    s.config = uffdmm::parse_config(value_of(config_variable), config_variable);
+    return s;
+}
+
+void clear_environment() {
+    if (const std::string before = value_of(before_variable); before.empty())
+        ::unsetenv(preload_variable);
+    else
+        ::setenv(preload_variable, before.c_str(), 1);
+    for (const char* variable :
+         {config_variable, threshold_variable, stats_variable, modes_variable, before_variable})
+        ::unsetenv(variable);
+}
+
+} // namespace preload

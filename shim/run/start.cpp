@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+/// Before the program starts, and after it ends.
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "run/inside.hpp"
+#include "run/managed_space.hpp"
+#include "run/next_functions.hpp"
+#include "run/tell.hpp"
+#include "uffdmm/stats_json.hpp"
+
+namespace {
+
+using namespace preload;
+
+constexpr int cannot_start = 125;
+
+/// Written beside it first: a reader sees all or nothing.
+void write_file(const std::string& path, const std::string& text) {
+    const std::string beside = path + ".new";
+    std::FILE* const file = std::fopen(beside.c_str(), "we");
+    if (file == nullptr) {
+        tell("--stats: %s: %s", path.c_str(), ::strerrordesc_np(errno));
+        return;
+    }
+    const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    if (std::fclose(file) != 0 || !written || std::rename(beside.c_str(), path.c_str()) != 0)
+        tell("--stats: %s: %s", path.c_str(), ::strerrordesc_np(errno));
+}
+
+void write_statistics(managed_space& s) {
+    const inside_scope library;
+    write_file(s.asked().stats_file,
+               "{\"interception\": " + s.counts().to_json() +
+                   ",\n\"library\": " + uffdmm::to_json(s.manager().statistics()) + "}\n");
+}
+
+/// Where SIGUSR2 leaves word; -1: nowhere.
+volatile int asked_fd = -1;
+
+void on_signal(int) {
+    const int error = errno;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t ignored = ::write(asked_fd, &one, sizeof one);
+    errno = error;
+}
+
+void answer_signals(managed_space& s) {
+    std::uint64_t times = 0;
+    while (::read(asked_fd, &times, sizeof times) == sizeof times)
+        write_statistics(s);
+}
+
+/// SIGUSR2 writes the statistics, unless the program has other plans for it.
+void listen_for_signals(managed_space& s) {
+    struct sigaction before {};
+    if (::sigaction(SIGUSR2, nullptr, &before) != 0 || before.sa_handler != SIG_DFL)
+        return;
+    asked_fd = ::eventfd(0, EFD_CLOEXEC);
+    if (asked_fd < 0)
+        return;
+    sigset_t all;
+    sigset_t old;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &old);
+    std::thread(answer_signals, std::ref(s)).detach();
+    ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    (void)::sigaction(SIGUSR2, &action, nullptr);
+}
+
+void in_child() {
+    inside = false;
+    if (managed_space* const s = space(); s != nullptr)
+        s->forget();
+}
+
+void manage(const settings& asked) {
+    // For good: threads of the program use it until the process is gone.
+    auto* const s = new managed_space(asked);
+    (void)::pthread_atfork(nullptr, nullptr, in_child);
+    if (!asked.stats_file.empty())
+        listen_for_signals(*s);
+    set_space(s);
+}
+
+void start() {
+    settings asked;
+    asked.optional = false;
+    try {
+        asked = from_environment();
+        clear_environment();
+        manage(asked);
+    } catch (const std::exception& e) {
+        tell("%s%s", e.what(), asked.optional ? "; the program runs unmanaged" : "");
+        if (!asked.optional)
+            ::_exit(cannot_start);
+    }
+}
+
+__attribute__((constructor)) void before_program() {
+    const inside_scope library;
+    (void)next();
+    if (in_environment())
+        start();
+}
+
+__attribute__((destructor)) void after_program() {
+    managed_space* const s = space();
+    if (s != nullptr && !s->forgotten() && !s->asked().stats_file.empty())
+        write_statistics(*s);
+}
+
+} // namespace

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""check_under.py UFFDMM_RUN NAME ARGUMENT...: the program under uffdmm-run must exit with 0, have
+its memory under management, and stay within the limit by the library's own count."""
+import json
+import subprocess
+import sys
+import tempfile
+
+# Counters that must not be 0, by test.
+EXPECTED = {
+    "mapping": ["mappings"],
+    "fixed": ["mappings", "refused"],
+    "blocks": ["large_blocks"],
+    "unmapping": ["mappings", "parts_unmapped", "moved"],
+    "advice": ["mappings", "discards", "absorbed_advice", "absorbed_locks"],
+    "child": ["mappings"],
+    "threads": ["mappings", "large_blocks"],
+}
+# Memory may be over the limit for a moment, by what is in flight.
+TOLERANCE = 1.1
+
+run, name, *arguments = sys.argv[1:]
+with tempfile.NamedTemporaryFile() as stats:
+    done = subprocess.run([run, "--stats", stats.name, *arguments], check=False, timeout=240,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"exit status {done.returncode}: {done.stderr}")
+    with open(stats.name, encoding="utf-8") as file:
+        figures = json.load(file)
+problems = [f"{counter} is 0" for counter in EXPECTED[name]
+            if figures["interception"][counter] == 0]
+library = figures["library"]
+if library["faults"] == 0:
+    problems.append("the library served no fault")
+if library["peak_host_memory_bytes"] > TOLERANCE * library["limit_bytes"]:
+    problems.append(f"{library['peak_host_memory_bytes']} bytes at the peak, with a limit of "
+                    f"{library['limit_bytes']}")
+if problems:
+    sys.exit("\n".join([*problems, done.stderr, json.dumps(figures["interception"])]))
