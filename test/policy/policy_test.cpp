@@ -78,15 +78,12 @@ TEST_CASE("second chance: a chance is not inherited by the next stay") {
 }
 
 TEST_CASE("s3fifo: a recent ghost goes to main, an old one and a first touch to small") {
-    page_table table(100);
-    s3fifo_policy policy(table);
-    policy.resize(50); // small 5, main 45
-    policy.installed({0}, install_cause::first_touch, UINT32_MAX);
-    policy.installed({1}, install_cause::swap_in, 46);
-    REQUIRE(policy.small_size() == 2);
-    policy.installed({2}, install_cause::swap_in, 45);
-    policy.installed({3}, install_cause::take_back, 1);
-    REQUIRE(policy.main_size() == 2);
+    filled<s3fifo_policy> f(50); // small's share is 5, main's 45
+    f.install(50, install_cause::swap_in, 46);
+    REQUIRE(f.policy.small_size() == 51);
+    f.install(51, install_cause::swap_in, 45);
+    f.install(52, install_cause::take_back, 1);
+    REQUIRE(f.policy.main_size() == 2);
 }
 
 TEST_CASE("s3fifo: prefetched pages and one-pass readers prove nothing") {
@@ -99,18 +96,47 @@ TEST_CASE("s3fifo: prefetched pages and one-pass readers prove nothing") {
     REQUIRE_FALSE(policy.keep({1}));
 }
 
-TEST_CASE("s3fifo: small is evicted first while it is over its tenth, then main") {
+TEST_CASE("s3fifo: small is evicted first while it is over its share, then main") {
     filled<s3fifo_policy> f(20);
-    f.policy.resize(100); // small 10
-    for (std::uint32_t i = 20; i < 30; ++i)
+    for (std::uint32_t i = 20; i < 100; ++i)
         f.install(i, install_cause::swap_in, 1);
-    for (std::uint32_t i = 0; i < 10; ++i)
-        REQUIRE(f.evict() == i);
-    for (std::uint32_t i = 20; i < 30; ++i)
-        REQUIRE(f.evict() == i);
-    for (std::uint32_t i = 10; i < 20; ++i)
-        REQUIRE(f.evict() == i);
+    // A tenth, and a little more for each of the 80 proofs.
+    std::uint32_t small = 0;
+    while (20 - small > (100 - small) * 12 / 100)
+        REQUIRE(f.evict() == small++);
+    REQUIRE(f.evict() == 20);
+    REQUIRE(f.policy.small_size() == 20 - small);
+    while (f.policy.size() != 0)
+        (void)f.evict();
     REQUIRE(f.policy.next_victim() == no_page);
+}
+
+/// The pages that small is left with when `rounds` times a page left from where `bits` say, and
+/// came back.
+page_count small_after_returns(unsigned bits, unsigned rounds) {
+    filled<s3fifo_policy> f(1000);
+    for (std::uint32_t i = 1000; i < 1090; ++i)
+        f.install(i, install_cause::swap_in, 1);
+    for (unsigned i = 0; i < rounds; ++i) {
+        f.policy.removed({1000});
+        f.table[{1000}].set_policy_bits(bits);
+        f.install(1000, install_cause::swap_in, 1);
+    }
+    while (f.policy.main_size() == 90)
+        (void)f.evict();
+    return f.policy.small_size();
+}
+
+TEST_CASE(
+    "s3fifo: small gets more memory while pages return that left from it, main if from main") {
+    constexpr unsigned from_small = 0;
+    constexpr unsigned from_main = 4;
+    const page_count usual = small_after_returns(from_small, 0);
+    CHECK(small_after_returns(from_small, 500) > 2 * usual);
+    CHECK(small_after_returns(from_main, 300) < usual);
+    // Of the pages there are then; neither gets everything.
+    CHECK(small_after_returns(from_small, 100'000) < 90);
+    CHECK(small_after_returns(from_main, 100'000) >= 1);
 }
 
 TEST_CASE("s3fifo: a page taken back twice in a row is kept three times, once taken back once") {
@@ -129,6 +155,20 @@ TEST_CASE("s3fifo: a page taken back twice in a row is kept three times, once ta
     f.install(0, install_cause::take_back, 1);
     REQUIRE(f.policy.keep({0}));
     REQUIRE_FALSE(f.policy.keep({0}));
+}
+
+TEST_CASE("s3fifo: a victim is passed over three times if it was taken back twice, once if once") {
+    for (const unsigned takes : {1u, 2u}) {
+        filled<s3fifo_policy> f(1, install_cause::take_back);
+        for (unsigned i = 1; i < takes; ++i) {
+            f.policy.removed({0});
+            f.install(0, install_cause::take_back, 1);
+        }
+        unsigned passed_over = 0;
+        for (f.install(1, install_cause::swap_in, 1); f.evict() != 0; ++passed_over)
+            f.install(1, install_cause::swap_in, 1);
+        REQUIRE(passed_over == (takes == 1 ? 1 : 3));
+    }
 }
 
 /// Pages of `hot` still in memory after a scan of pages that were never touched before.

@@ -13,10 +13,15 @@
 ///                           │ └── frequency > 0: once more, frequency - 1
 ///                           └──── frequency 0: evict
 ///
-/// The small queue (a tenth of the capacity) is where pages prove themselves: what a scan touches
-/// once passes through it and leaves main alone. In the original a hit raises the frequency; here
-/// the proofs are a fault on a page just evicted (take back) and a fault on one evicted not long
-/// ago (its ghost is the eviction clock in the page entry, so ghosts cost no memory).
+/// The small queue is where pages prove themselves: what a scan touches once passes through it and
+/// leaves main alone. In the original a hit raises the frequency; here the proofs are a fault on a
+/// page just evicted (take back) and a fault on one evicted not long ago (its ghost is the eviction
+/// clock in the page entry, so ghosts cost no memory).
+///
+/// How much of the memory small may have is learned, between 8 % and 30 %: a proof of a page that
+/// left from small says that small is too little, one of a page that left from main that main is.
+/// A fixed tenth loses where a working set moves (pages need two stays to settle in main), and
+/// keeps what nobody needs where all faults are proofs and nothing new pushes small's pages out.
 ///
 /// A page that is taken back again and again is evicted with frequency 0 each time. `hot` remembers
 /// across an eviction that the last stay began with a take-back too: such a page gets three rounds
@@ -31,12 +36,14 @@ namespace uffdmm {
 
 class s3fifo_policy final : public eviction_policy {
   public:
-    explicit s3fifo_policy(page_table& table) : table_(table) { set_capacity(table.size()); }
+    explicit s3fifo_policy(page_table& table) : table_(table) {}
 
     [[nodiscard]] std::string_view name() const noexcept override { return "s3fifo"; }
 
     void installed(page_index page, install_cause cause, std::uint32_t distance) noexcept override {
         page_entry& entry = table_[page];
+        if (cause == install_cause::take_back || proven(cause, distance))
+            learn((entry.policy_bits() & in_main) != 0);
         unsigned bits = 0;
         if (cause == install_cause::take_back)
             bits = in_main | hot | ((entry.policy_bits() & hot) != 0 ? max_frequency : 1u);
@@ -63,7 +70,8 @@ class s3fifo_policy final : public eviction_policy {
 
     /// Only pages with a proof stay, and each time one is spent. Keeping all of main while small is
     /// evicted was simulated (zipf with a scan, a quarter of the pages resident): 10 % fewer misses
-    /// than this, but 4 to 6 times the flushes.
+    /// than this, but 4 to 6 times the flushes. Keeping only pages with two proofs halves the
+    /// flushes, for 2 % more faults, and was slower when measured (bench/RESULTS.md).
     [[nodiscard]] bool keep(page_index neighbour) noexcept override {
         page_entry& entry = table_[neighbour];
         const unsigned bits = entry.policy_bits();
@@ -74,7 +82,7 @@ class s3fifo_policy final : public eviction_policy {
     }
 
     void requeue(page_index page) noexcept override { reinsert(page, table_[page].policy_bits()); }
-    void resize(page_count capacity) noexcept override { set_capacity(capacity); }
+    void resize(page_count) noexcept override {} // goes by what it holds
     [[nodiscard]] page_count size() const noexcept override { return small_.size() + main_.size(); }
     [[nodiscard]] page_count small_size() const noexcept { return small_.size(); }
     [[nodiscard]] page_count main_size() const noexcept { return main_.size(); }
@@ -94,6 +102,12 @@ class s3fifo_policy final : public eviction_policy {
 
     static constexpr unsigned max_steps = 64;
 
+    // Small's share of the pages, in parts of 2^16.
+    static constexpr std::uint32_t first_share = 65536 / 10;
+    static constexpr std::uint32_t least_share = 65536 * 8 / 100;
+    static constexpr std::uint32_t most_share = 65536 * 3 / 10;
+    static constexpr std::uint32_t share_step = 16; ///< for each proof
+
     [[nodiscard]] static unsigned frequency(unsigned bits) { return bits & max_frequency; }
     [[nodiscard]] page_list& queue_of(unsigned bits) {
         return (bits & in_main) != 0 ? main_ : small_;
@@ -102,14 +116,13 @@ class s3fifo_policy final : public eviction_policy {
     /// A page evicted so recently that a cache of main's size would still hold it. Prefetched pages
     /// and one-pass readers prove nothing.
     [[nodiscard]] bool proven(install_cause cause, std::uint32_t distance) const {
-        return distance <= main_capacity_ &&
+        return distance <= size() - small_limit() &&
                (cause == install_cause::swap_in || cause == install_cause::first_touch);
     }
 
     /// The end of the queue that is over its share. The policy holds a page at least.
     [[nodiscard]] page_index oldest() const {
-        const bool from_small =
-            main_.empty() || (!small_.empty() && small_.size() > small_capacity_);
+        const bool from_small = main_.empty() || (!small_.empty() && small_.size() > small_limit());
         return from_small ? small_.back() : main_.back();
     }
 
@@ -120,16 +133,20 @@ class s3fifo_policy final : public eviction_policy {
         queue_of(bits).push_front(table_, page);
     }
 
-    void set_capacity(page_count capacity) {
-        small_capacity_ = std::max<page_count>(capacity / 10, 1);
-        main_capacity_ = capacity - std::min(capacity, small_capacity_);
+    /// Pages that small may have.
+    [[nodiscard]] page_count small_limit() const {
+        return static_cast<page_count>(std::uint64_t{size()} * share_ >> 16);
+    }
+    /// A page that was evicted `from_main`, or from small, should have stayed.
+    void learn(bool from_main) {
+        share_ = from_main ? std::max(share_ - share_step, least_share)
+                           : std::min(share_ + share_step, most_share);
     }
 
     page_table& table_; ///< owned by the shard, which outlives the policy
     page_list small_;   ///< youngest at the front, as in main_
     page_list main_;
-    page_count small_capacity_ = 0;
-    page_count main_capacity_ = 0;
+    std::uint32_t share_ = first_share;
 };
 
 } // namespace uffdmm
