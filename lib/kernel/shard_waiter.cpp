@@ -64,6 +64,10 @@ void shard_waiter::wait(wait_hint hint, mailbox& mail) noexcept {
         if (!keep_spinning())
             sleep(mail);
         return;
+    case wait_hint::sleep:
+        spinning_ = false;
+        sleep(mail);
+        return;
     case wait_hint::linger:
         if (!keep_spinning())
             timed_sleep(mail);

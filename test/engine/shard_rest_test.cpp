@@ -45,3 +45,20 @@ TEST_CASE("shard: a few dead frames are given back only after a while without fa
     REQUIRE(w.engine->counters().frame_releases.load() == released + 1);
     REQUIRE(w.engine->step() == wait_hint::spin);
 }
+
+TEST_CASE("shard: while faults wait for a slow tier its thread sleeps instead of spinning") {
+    shard_world w(
+        {.room = 400, .prefetch = "off", .tiers = {{false, false}}, .first_capacity = 400});
+    for (std::uint32_t page = 0; page < 64; ++page)
+        w.touch({page}, true);
+    REQUIRE(w.run_command(command::kind::evict, {{0}, 64}).ok());
+    for (std::uint32_t page = 0; page < 64; ++page)
+        w.touch({page}, false);
+    w.os.clock_ns += 1'000'000;
+    while (w.engine->step() == wait_hint::poll)
+        continue;
+    REQUIRE(w.engine->step() == wait_hint::sleep);
+    for (std::uint32_t page = 100; page < 164; ++page)
+        w.touch({page}, true); // answered at once
+    REQUIRE(w.engine->step() == wait_hint::spin);
+}

@@ -55,8 +55,9 @@ class shard_world final : private waker, private squeeze_listener, private shard
         tuning.read_retry_ns = 50'000'000;
         engine = std::make_unique<shard<fake_kernel>>(
             os, shard<fake_kernel>::parts{tuning, money, *this, mail_, find_policy(o.policy),
-                                          o.make_prefetcher ? o.make_prefetcher
-                                                            : find_prefetcher(o.prefetch, o.prefetch_window),
+                                          o.make_prefetcher
+                                              ? o.make_prefetcher
+                                              : find_prefetcher(o.prefetch, o.prefetch_window),
                                           std::move(tiers), *this});
         set_room(o.room);
         os.vcpus.resize(o.vcpus);

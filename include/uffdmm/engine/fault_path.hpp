@@ -83,6 +83,9 @@ class fault_path {
     /// Some fault waits for a thread of the embedder to finish a madvise.
     [[nodiscard]] bool parked() const { return parked_; }
 
+    /// Of the latest faults, three in four had to wait for a slow tier.
+    [[nodiscard]] bool mostly_slow() const { return slow_share_ > 192; }
+
     /// Brings one page in as if it had been written to (by the guest), without prefetching.
     install_status bring_in(page_index page) {
         const fault f{page, kernel_message::kind::missing, true, core_.step_ns, true};
@@ -137,6 +140,7 @@ class fault_path {
             return;
         }
         const install_status status = try_answer(f);
+        slow_share_ += ((status == install_status::pending ? 256 : 0) - slow_share_) / 16;
         if (!waits(status))
             return;
         core_.counts.direct_reclaims += status == install_status::starved ? 1 : 0;
@@ -364,6 +368,7 @@ class fault_path {
     discarder<Kernel>& discards_;
     waiting_faults waiting_;
     std::array<kernel_message, batch> messages_; ///< of serve(), here to be initialised once
+    int slow_share_ = 0; ///< of 256, moving average over about sixteen faults
     bool starving_ = false;
     bool parked_ = false;
     page_index unprotect_end_ = no_page;

@@ -78,6 +78,7 @@ enum class wait_hint : std::uint8_t {
     poll,   ///< do not sleep
     spin,   ///< spin for the adaptive time, then sleep
     served, ///< the same, after a fault was answered: an idle time begins
+    sleep,  ///< sleep at once: waking up costs little beside what faults wait for anyway
     linger, ///< the same as spin, but the sleep ends after about a millisecond
     timed   ///< sleep, but at most about a millisecond (something will be due)
 };

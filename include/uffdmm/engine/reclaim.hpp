@@ -147,21 +147,29 @@ class reclaimer {
         return high_ * static_cast<std::int64_t>(page_size);
     }
 
+    /// One thing a slice, if it gets reclaim any further: giving back, writing, or evicting. A
+    /// fault that arrives meanwhile waits for that one alone.
     need slice(bool starving) {
-        bool progress = std::exchange(freed_, writes_.freed()) != freed_;
-        progress |= release_dead(starving);
+        if (release_dead(starving))
+            return went_on();
         const bool offered = core_.free_pages() + freeing() < high_ && writes_.drain_oldest();
+        const bool freed = std::exchange(freed_, writes_.freed()) != freed_;
+        if (offered && freed)
+            return went_on();
         evict_status how = evict_status::done;
+        bool evicted = false;
         if (core_.frames.staged() < staged_most()) {
             how = evict();
-            progress |= how == evict_status::done;
+            evicted = how == evict_status::done;
         }
-        if (progress) {
-            fruitless_ = 0;
-            return core_.free_pages() >= high_ ? need::nothing : need::more;
-        }
+        if (freed || evicted)
+            return went_on();
         fruitless_ += offered || writes_.in_flight() == 0 ? 1 : 0;
         return what_now(how);
+    }
+    need went_on() {
+        fruitless_ = 0;
+        return core_.free_pages() >= high_ ? need::nothing : need::more;
     }
     /// After a slice without progress.
     need what_now(evict_status how) {

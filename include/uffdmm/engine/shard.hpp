@@ -163,6 +163,8 @@ class shard final : private tier_client {
                          faults_.has_waiting() || !commands_.idle() || writes_.in_flight() != 0;
         if (due)
             return wait_hint::timed;
+        if (faults_.mostly_slow())
+            return reclaim_.untidy() ? wait_hint::timed : wait_hint::sleep;
         if (reclaim_.untidy() || buffers_.trimmable())
             return answered ? wait_hint::poll : wait_hint::linger;
         return answered ? wait_hint::served : wait_hint::spin;
