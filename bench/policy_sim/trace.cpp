@@ -154,7 +154,7 @@ trace make_trace(std::string_view name, const trace_size& size) {
             return {std::string(name), size.pages, g.make(size)};
     std::string text = "no trace \"" + std::string(name) + "\"; allowed are";
     for (const std::string_view n : names)
-        text += " " + std::string(n);
+        text.append(" ").append(n);
     throw std::invalid_argument(text);
 }
 
