@@ -17,7 +17,7 @@ EXPECTED = {
     "child": ["mappings"],
     "threads": ["mappings", "large_blocks"],
 }
-# Memory may be over the limit for a moment, by what is in flight: more so where several threads write
+# Memory may be over the limit for a moment, by what is in flight: more where several threads write
 # as fast as they can to what two regions share.
 TOLERANCE = {"threads": 1.5}
 
