@@ -17,10 +17,6 @@ EXPECTED = {
     "child": ["mappings"],
     "threads": ["mappings", "large_blocks"],
 }
-# Memory may be over the limit for a moment, by what is in flight: more where several threads write
-# as fast as they can to what two regions share.
-TOLERANCE = {"threads": 1.5}
-
 run, name, *arguments = sys.argv[1:]
 with tempfile.NamedTemporaryFile() as stats:
     done = subprocess.run([run, "--stats", stats.name, *arguments], check=False, timeout=240,
@@ -34,7 +30,7 @@ problems = [f"{counter} is 0" for counter in EXPECTED[name]
 library = figures["library"]
 if library["faults"] == 0:
     problems.append("the library served no fault")
-if library["peak_host_memory_bytes"] > TOLERANCE.get(name, 1.1) * library["limit_bytes"]:
+if library["peak_host_memory_bytes"] > 1.1 * library["limit_bytes"]:
     problems.append(f"{library['peak_host_memory_bytes']} bytes at the peak, with a limit of "
                     f"{library['limit_bytes']}")
 if problems:

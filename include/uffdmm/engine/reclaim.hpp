@@ -49,6 +49,7 @@ class reclaimer {
             core_.may_exceed = false;
         if (!active_) {
             fruitless_ = 0;
+            waiting_since_ = 0;
             try_again_at_ = 0;
             (void)release_dead(false);
             return need::nothing;
@@ -119,6 +120,8 @@ class reclaimer {
     static constexpr std::size_t most_blocked = 64;
     /// When nothing can leave, how long until it is tried again.
     static constexpr std::uint64_t hopeless_ns = 10'000'000;
+    /// How long other shards are given to give up what is ours.
+    static constexpr std::uint64_t patience_ns = 500'000'000;
 
     void refresh_watermarks() {
         const std::int64_t share = core_.money.fair_share() / static_cast<std::int64_t>(page_size);
@@ -136,12 +139,14 @@ class reclaimer {
     /// Whether this shard should give memory up. One below its share asks the others first, but
     /// does not wait for them while faults starve.
     [[nodiscard]] bool is_my_turn(bool starving) {
-        const bool below_share = core_.money.granted() + high_bytes() < core_.money.fair_share();
-        if (!below_share)
+        if (!below_share())
             return true;
         if (++asked_ % 64 == 1)
             core_.money.squeeze_others();
         return starving;
+    }
+    [[nodiscard]] bool below_share() const {
+        return core_.money.granted() + high_bytes() < core_.money.fair_share();
     }
     [[nodiscard]] std::int64_t high_bytes() const {
         return high_ * static_cast<std::int64_t>(page_size);
@@ -169,6 +174,7 @@ class reclaimer {
     }
     need went_on() {
         fruitless_ = 0;
+        waiting_since_ = 0;
         return core_.free_pages() >= high_ ? need::nothing : need::more;
     }
     /// After a slice without progress.
@@ -180,10 +186,22 @@ class reclaimer {
         if (tidy())
             return need::more;
         if (fruitless_ > most_fruitless(how)) {
+            if (others_may_give())
+                return need::writes;
             try_again_at_ = core_.step_ns + hopeless_ns;
             return need::tiers;
         }
         return writes_.in_flight() != 0 ? need::writes : need::more;
+    }
+
+    /// A shard below its share that has nothing to give up itself waits for those that hold its
+    /// share, as long as they can be expected to be at it.
+    [[nodiscard]] bool others_may_give() {
+        if (!below_share())
+            return false;
+        if (waiting_since_ == 0)
+            waiting_since_ = core_.step_ns;
+        return core_.step_ns - waiting_since_ < patience_ns;
     }
 
     /// Pages that may be staged. More than usual while tiers would take pages but turn down those
@@ -234,8 +252,9 @@ class reclaimer {
     std::int64_t high_ = 0;          ///< pages
     std::int64_t staged_target_ = 0; ///< pages
     byte_count charged_tier_memory_ = 0;
-    std::uint64_t freed_ = 0;   ///< writes_.freed() at the last slice
-    std::size_t fruitless_ = 0; ///< slices without progress in a row
+    std::uint64_t freed_ = 0;         ///< writes_.freed() at the last slice
+    std::size_t fruitless_ = 0;       ///< slices without progress in a row
+    std::uint64_t waiting_since_ = 0; ///< for other shards; 0: not waiting
     std::uint64_t try_again_at_ = 0;
     unsigned asked_ = 0;
     bool active_ = false;
