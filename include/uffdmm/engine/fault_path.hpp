@@ -190,7 +190,9 @@ class fault_path {
                 core_.record(resolution::staged, f.asked_ns);
             return status;
         }
-        const prefetch_window window = f.waited ? prefetch_window{} : ask_prefetcher(f.page);
+        const bool on_its_way = entry.has(page_flag::loading) || ahead_.covers(f.page);
+        const prefetch_window window =
+            f.waited || on_its_way ? prefetch_window{} : ask_prefetcher(f.page);
         return entry.state() == page_state::untouched ? zero_fill(f, write, window)
                                                       : swap_page_in(f, write, window);
     }

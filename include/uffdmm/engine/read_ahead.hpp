@@ -30,6 +30,14 @@ class read_ahead {
         *place_for(window) = {window, core_.step_ns, ++added_};
     }
 
+    /// Whether the page is part of a window that is coming in.
+    [[nodiscard]] bool covers(page_index page) const {
+        for (const pending& p : pending_)
+            if (p.window.count != 0 && overlap(p.window, {page, 1, 1}))
+                return true;
+        return false;
+    }
+
     /// Brings in the first pages of a window at once.
     void now(prefetch_window window) { (void)slice(window, slice_of_memory); }
 

@@ -82,6 +82,7 @@ class sequential_prefetcher final : public prefetcher {
 
     static constexpr std::uint32_t none = no_page.value; ///< no valid page follows this one
     static constexpr page_count first_window = 4;
+    static constexpr page_count loose_window = 63; ///< with the faulting page one run
     static constexpr page_count waste_per_doubt = 32;
     static constexpr page_count hits_per_trust = 128;
     static constexpr unsigned max_doubt = 4;
@@ -92,9 +93,19 @@ class sequential_prefetcher final : public prefetcher {
     /// window, or lost the page again. A little after it: the pages between were there already.
     [[nodiscard]] stream* stream_of(page_index page) {
         for (stream& s : streams_)
-            if (s.alive && page >= s.first && page - s.first <= 2 * (s.expected - s.first))
+            if (s.alive && page >= s.first && page - s.first <= reach_of(s))
                 return &s;
         return nullptr;
+    }
+
+    [[nodiscard]] static page_count reach_of(const stream& s) {
+        const page_count issued = s.expected - s.first;
+        return issued + std::min(issued, loose_window);
+    }
+    /// Just where the window ended, or where its first run did. The larger windows are, the more
+    /// random faults lie in one by chance: only a fault like this proves a large one.
+    [[nodiscard]] static bool is_exact(const stream& s, page_index page) {
+        return page == s.expected || page - s.first == loose_window;
     }
 
     stream& start(page_index page) {
@@ -112,6 +123,8 @@ class sequential_prefetcher final : public prefetcher {
         const page_count proven = reached - std::min(s.wasted, reached);
         if (issued != 0 && 2 * reached >= issued && s.wasted == 0)
             s.size = std::min(2 * s.size, max_window_);
+        if (!is_exact(s, page))
+            s.size = std::min(s.size, loose_window);
         trust_ += proven;
         for (; trust_ >= hits_per_trust; trust_ -= hits_per_trust)
             doubt_ -= doubt_ > 0 ? 1 : 0;
