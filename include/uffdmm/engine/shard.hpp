@@ -4,8 +4,8 @@
 /// A shard: the actor that owns a slice of a region. step() does one round of everything; lib's
 /// shard thread and the tests' stepped world call nothing else.
 ///
-///     step: mail ─► tier completions ─► faults ─► waiting faults ─► commands ─► reclaim ─►
-///     demotion
+///     step: mail ─► tier completions ─► faults ─► waiting faults ─► read-ahead ─► commands ─►
+///     reclaim ─► demotion
 
 #include "uffdmm/engine/command_runner.hpp"
 
