@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <exception>
 #include <utility>
 
 #include "run/inside.hpp"
+#include "run/pthread_lock.hpp"
 #include "run/raw_calls.hpp"
 #include "run/tell.hpp"
 #include "uffdmm/result.hpp"
@@ -20,19 +22,6 @@ constexpr std::size_t chunk = std::size_t{2} << 20;
 std::size_t natural_alignment(std::size_t bytes, std::size_t alignment) noexcept {
     return std::max({alignment, bytes >= chunk ? chunk : page, page});
 }
-
-class locked {
-  public:
-    explicit locked(pthread_mutex_t& mutex) noexcept : mutex_(mutex) {
-        ::pthread_mutex_lock(&mutex_);
-    }
-    ~locked() { ::pthread_mutex_unlock(&mutex_); }
-    locked(const locked&) = delete;
-    locked& operator=(const locked&) = delete;
-
-  private:
-    pthread_mutex_t& mutex_;
-};
 
 /// Untouched memory at a multiple of `alignment`.
 void* map_aligned(std::size_t bytes, std::size_t alignment) noexcept {
@@ -61,15 +50,43 @@ void set_space(managed_space* s) noexcept {
     the_space.store(s, std::memory_order_release);
 }
 
-managed_space::managed_space(settings asked) : asked_(std::move(asked)) {
+// ---- start and fork -----------------------------------------------------------------------------
+
+void managed_space::try_out() const {
+    uffdmm::manager manager(asked_.config.manager);
+    uffdmm::region_config config = asked_.config.regions.front();
+    config.size = chunk;
+    (void)manager.add_region(config);
+}
+
+/// Under the lock.
+void managed_space::start() {
+    void* const mark =
+        raw::map(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mark == MAP_FAILED || raw::advise(mark, page, MADV_WIPEONFORK) != 0)
+        throw uffdmm::setup_error(uffdmm::errc::no_memory, "no page that fork wipes", errno);
     manager_ = std::make_unique<uffdmm::manager>(asked_.config.manager);
-    const std::size_t bytes = whole_pages(asked_.config.regions.front().size);
-    void* const memory = map_aligned(bytes, chunk);
-    if (memory == nullptr)
-        throw uffdmm::setup_error(
-            uffdmm::errc::no_memory,
-            "--area: no address space for " + std::to_string(bytes) + " bytes", errno);
-    (void)add_area(memory, bytes, false);
+    auto* const owner = static_cast<std::uint64_t*>(mark);
+    *owner = 1;
+    owner_.store(owner, std::memory_order_release); // pairs with forgotten()
+}
+
+void managed_space::before_fork() noexcept {
+    ::pthread_mutex_lock(&changes_);
+    known_.lock();
+}
+
+void managed_space::after_fork() noexcept {
+    known_.unlock();
+    ::pthread_mutex_unlock(&changes_);
+}
+
+uffdmm::stats managed_space::statistics() const {
+    if (started())
+        return manager_->statistics();
+    uffdmm::stats none;
+    none.limit_bytes = asked_.config.manager.limit;
+    return none;
 }
 
 // ---- areas --------------------------------------------------------------------------------------
@@ -101,7 +118,10 @@ bool managed_space::encloses(const void* address, std::size_t bytes) const noexc
 }
 
 /// Under the lock, or before there are other threads.
-managed_space::area* managed_space::add_area(void* address, std::size_t bytes, bool whole) {
+managed_space::area* managed_space::add_area(void* address, std::size_t bytes, bool whole,
+                                             const stand_in& looks) {
+    if (manager_ == nullptr)
+        start();
     const auto slot =
         std::find_if(areas_.begin(), areas_.end(), [](const area& a) { return a.end.load() == 0; });
     if (slot == areas_.end())
@@ -118,6 +138,7 @@ managed_space::area* managed_space::add_area(void* address, std::size_t bytes, b
         throw;
     }
     slot->whole = whole;
+    slot->looks = looks;
     const auto begin = reinterpret_cast<std::uintptr_t>(address);
     slot->begin.store(begin, std::memory_order_relaxed);
     slot->end.store(begin + bytes, std::memory_order_release); // pairs with find()
@@ -145,6 +166,9 @@ void managed_space::remove_area(area& gone) noexcept {
     gone.end.store(0);
     (void)manager_->remove_region(*gone.managed, uffdmm::removal::drop);
     gone.used.destroy();
+    if (gone.looks.fd >= 0)
+        ::close(gone.looks.fd);
+    gone.looks = {};
     (void)raw::unmap(reinterpret_cast<void*>(begin), bytes); // NOLINT(performance-no-int-to-ptr)
 }
 
@@ -169,7 +193,7 @@ void* managed_space::take(std::size_t bytes, std::size_t alignment) noexcept {
     const inside_scope library;
     bytes = whole_pages(bytes);
     alignment = natural_alignment(bytes, alignment);
-    const locked hold(changes_);
+    const pthread_lock hold(changes_);
     for (area& a : areas_)
         if (a.end.load() != 0 && !a.whole)
             if (void* const memory = carve(a, bytes, alignment); memory != nullptr)
@@ -181,12 +205,12 @@ void* managed_space::take(std::size_t bytes, std::size_t alignment) noexcept {
     return next == nullptr ? nullptr : carve(*next, bytes, alignment);
 }
 
-bool managed_space::adopt(void* address, std::size_t bytes) noexcept {
+bool managed_space::adopt(void* address, std::size_t bytes, const stand_in& looks) noexcept {
     const inside_scope library;
     bytes = whole_pages(bytes);
-    const locked hold(changes_);
+    const pthread_lock hold(changes_);
     try {
-        add_area(address, bytes, true)->used.set(0, bytes / page, true);
+        add_area(address, bytes, true, looks)->used.set(0, bytes / page, true);
         return true;
     } catch (const std::exception& e) {
         tell("the mapping of %zu bytes at %p cannot be managed: %s", bytes, address, e.what());
@@ -204,6 +228,58 @@ void managed_space::discard(void* address, std::size_t bytes) noexcept {
                  done.failure().operation);
 }
 
+bool managed_space::area::is_of(const file_identity& file) const noexcept {
+    return end.load(std::memory_order_acquire) != 0 && looks.fd >= 0 && looks.file == file;
+}
+
+off_t managed_space::area::file_end() const noexcept {
+    return looks.offset + static_cast<off_t>(end.load() - begin.load());
+}
+
+/// A part of a page is overwritten, whole pages are given up.
+bool managed_space::discard_file(const file_identity& file, off_t offset,
+                                 std::size_t bytes) noexcept {
+    bool found = false;
+    for (const area& a : areas_) {
+        if (!a.is_of(file))
+            continue;
+        found = true;
+        const off_t from = std::max(offset, a.looks.offset);
+        const off_t to = std::min(offset + static_cast<off_t>(bytes), a.file_end());
+        if (a.looks.shared && from < to)
+            zero(a.begin.load() + static_cast<std::uintptr_t>(from - a.looks.offset),
+                 a.begin.load() + static_cast<std::uintptr_t>(to - a.looks.offset));
+    }
+    return found;
+}
+
+void managed_space::zero(std::uintptr_t from, std::uintptr_t to) noexcept {
+    const std::uintptr_t first = std::min(whole_pages(from), to);
+    const std::uintptr_t last = std::max(to / page * page, first);
+    const auto at = [](std::uintptr_t address) { return reinterpret_cast<void*>(address); };
+    std::memset(at(from), 0, first - from);
+    if (first < last)
+        discard(at(first), last - first);
+    std::memset(at(last), 0, to - last);
+}
+
+bool managed_space::manages(const file_identity& file) const noexcept {
+    return std::any_of(areas_.begin(), areas_.end(), [&](const area& a) { return a.is_of(file); });
+}
+
+off_t managed_space::managed_end(const file_identity& file) const noexcept {
+    off_t end = 0;
+    for (const area& a : areas_)
+        if (a.is_of(file))
+            end = std::max(end, a.file_end());
+    return end;
+}
+
+bool managed_space::looks_shared(const void* address) const noexcept {
+    const area* const a = find(reinterpret_cast<std::uintptr_t>(address));
+    return a != nullptr && a->looks.shared;
+}
+
 /// Discarded first: as long as the pages count as used nobody else gets the addresses.
 void managed_space::give_back(void* address, std::size_t bytes) noexcept {
     bytes = whole_pages(bytes);
@@ -212,7 +288,7 @@ void managed_space::give_back(void* address, std::size_t bytes) noexcept {
         (void)raw::protect(address, bytes, PROT_READ | PROT_WRITE);
     const inside_scope library;
     const auto from = reinterpret_cast<std::uintptr_t>(address);
-    const locked hold(changes_);
+    const pthread_lock hold(changes_);
     area* const a = find(from);
     if (a == nullptr)
         return;
@@ -225,7 +301,7 @@ void managed_space::give_back(void* address, std::size_t bytes) noexcept {
 
 bool managed_space::extend(void* address, std::size_t before, std::size_t after) noexcept {
     const auto from = reinterpret_cast<std::uintptr_t>(address);
-    const locked hold(changes_);
+    const pthread_lock hold(changes_);
     area* const a = find(from);
     if (a == nullptr)
         return false;

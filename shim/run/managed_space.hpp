@@ -9,9 +9,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include <pthread.h>
 
+#include "run/backing_file.hpp"
+#include "run/known_mappings.hpp"
 #include "run/page_bitmap.hpp"
 #include "run/settings.hpp"
 #include "run/tally.hpp"
@@ -25,25 +28,50 @@ inline constexpr std::size_t page = 4096;
     return (bytes + page - 1) / page * page;
 }
 
-/// All calls from any thread. None holds a lock while memory is touched or discarded.
+/// Memory that looks to the program as if it were a file's, or shared. The file has no contents
+/// there; its descriptor is open as long as the memory is managed.
+struct stand_in {
+    bool shared = false; ///< MADV_DONTNEED keeps the contents
+    int fd = -1;         ///< our own; -1: anonymous
+    off_t offset = 0;
+    file_identity file;
+};
+
+/// All calls from any thread. None holds a lock while memory is touched or discarded. The manager
+/// is made when there is something to manage: a program may become another process before (fork, as
+/// with QEMU's -daemonize), and that one needs threads and descriptors of its own.
 class managed_space {
   public:
-    /// Makes the manager and the first area. Throws uffdmm::setup_error.
-    explicit managed_space(settings asked);
+    explicit managed_space(settings asked) : asked_(std::move(asked)) {}
     ~managed_space() = delete; // threads of the program use it to the very end
+
+    /// Tries whether a manager and a region can be made. Throws uffdmm::setup_error.
+    void try_out() const;
 
     [[nodiscard]] const settings& asked() const noexcept { return asked_; }
     [[nodiscard]] tally& counts() noexcept { return counts_; }
-    [[nodiscard]] uffdmm::manager& manager() noexcept { return *manager_; }
+    [[nodiscard]] known_mappings& known() noexcept { return known_; }
+    [[nodiscard]] bool started() const noexcept {
+        return owner_.load(std::memory_order_acquire) != nullptr; // pairs with start()
+    }
+    /// Zeros as long as nothing is managed.
+    [[nodiscard]] uffdmm::stats statistics() const;
 
     /// Zeros at a multiple of `alignment`; nullptr if there is no room and none can be made.
     [[nodiscard]] void* take(std::size_t bytes, std::size_t alignment) noexcept;
-    /// Takes over a mapping that the program put where it is, untouched.
-    [[nodiscard]] bool adopt(void* address, std::size_t bytes) noexcept;
+    /// Takes over private anonymous memory that the program put where it is.
+    [[nodiscard]] bool adopt(void* address, std::size_t bytes, const stand_in& looks = {}) noexcept;
     /// The range is the program's no longer: contents are dropped, its addresses free.
     void give_back(void* address, std::size_t bytes) noexcept;
     /// The range reads as zeros.
     void discard(void* address, std::size_t bytes) noexcept;
+    /// The range of a file reads as zeros where it is managed. False if it is not.
+    bool discard_file(const file_identity& file, off_t offset, std::size_t bytes) noexcept;
+    [[nodiscard]] bool manages(const file_identity& file) const noexcept;
+    /// Offset in the file behind the last byte that is managed.
+    [[nodiscard]] off_t managed_end(const file_identity& file) const noexcept;
+    /// Whether the memory there looks shared.
+    [[nodiscard]] bool looks_shared(const void* address) const noexcept;
     /// Adds what lies behind a mapping to it. False if that is in use.
     [[nodiscard]] bool extend(void* address, std::size_t before, std::size_t after) noexcept;
 
@@ -58,9 +86,14 @@ class managed_space {
     /// Permissions differ within areas: they are set back when addresses are given back.
     void permissions_changed() noexcept { mixed_permissions_.store(true); }
 
-    /// In a child of fork, which has none of the memory.
-    void forget() noexcept { forked_.store(true); }
-    [[nodiscard]] bool forgotten() const noexcept { return forked_.load(); }
+    /// Around fork: no other thread is changing anything.
+    void before_fork() noexcept;
+    void after_fork() noexcept;
+    /// Whether this is a child of fork, which has none of the memory.
+    [[nodiscard]] bool forgotten() const noexcept {
+        const auto* const owner = owner_.load(std::memory_order_acquire); // pairs with start()
+        return owner != nullptr && *owner == 0;
+    }
 
   private:
     static constexpr std::size_t most_areas = 128;
@@ -72,23 +105,33 @@ class managed_space {
         uffdmm::region* managed = nullptr;
         page_bitmap used;
         bool whole = false; ///< one mapping's alone: ends with it
+        stand_in looks;
+
+        [[nodiscard]] bool is_of(const file_identity& file) const noexcept;
+        [[nodiscard]] off_t file_end() const noexcept;
     };
 
     [[nodiscard]] const area* find(std::uintptr_t address) const noexcept;
     [[nodiscard]] area* find(std::uintptr_t address) noexcept;
     [[nodiscard]] void* carve(area& from, std::size_t bytes, std::size_t alignment) noexcept;
     [[nodiscard]] void* take_whole(std::size_t bytes, std::size_t alignment) noexcept;
-    [[nodiscard]] area* add_area(void* address, std::size_t bytes, bool whole);
+    [[nodiscard]] area* add_area(void* address, std::size_t bytes, bool whole,
+                                 const stand_in& looks = {});
+    void start();
     [[nodiscard]] area* make_area(std::size_t bytes, std::size_t alignment, bool whole) noexcept;
+    void zero(std::uintptr_t from, std::uintptr_t to) noexcept;
     void remove_area(area& gone) noexcept;
 
     settings asked_;
     tally counts_;
-    std::unique_ptr<uffdmm::manager> manager_;
+    std::unique_ptr<uffdmm::manager> manager_; ///< made by start()
     std::array<area, most_areas> areas_;
     pthread_mutex_t changes_ = PTHREAD_MUTEX_INITIALIZER; ///< the areas and who uses their pages
+    known_mappings known_;
     std::atomic<bool> mixed_permissions_{false};
-    std::atomic<bool> forked_{false};
+    /// In a page that every child of this process finds wiped, however it was made. nullptr: not
+    /// started.
+    std::atomic<const std::uint64_t*> owner_{nullptr};
 };
 
 /// nullptr before the program starts, where nothing is managed, and in children of fork.

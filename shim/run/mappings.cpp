@@ -10,9 +10,13 @@
 
 #include <sys/mman.h>
 
+#include "run/backing_file.hpp"
+#include "run/guest_ram.hpp"
 #include "run/inside.hpp"
+#include "run/known_mappings.hpp"
 #include "run/managed_space.hpp"
 #include "run/raw_calls.hpp"
+#include "run/recognition.hpp"
 #include "run/tell.hpp"
 
 namespace {
@@ -33,25 +37,6 @@ int fail(int error) noexcept {
     return -1;
 }
 
-/// Why a mapping of that kind stays as it is; nullptr: it can be managed.
-const char* unfit(int protection, int flags) noexcept {
-    if ((flags & MAP_TYPE) != MAP_PRIVATE)
-        return "it is shared";
-    if ((flags & MAP_ANONYMOUS) == 0)
-        return "it maps a file";
-    if ((flags & MAP_HUGETLB) != 0)
-        return "it is hugetlb memory";
-    if ((flags & (MAP_GROWSDOWN | MAP_STACK)) != 0)
-        return "it is a stack";
-    if ((flags & MAP_LOCKED) != 0)
-        return "it is locked";
-    if ((flags & MAP_32BIT) != 0)
-        return "it wants a low address";
-    if (protection != read_write)
-        return "it is not readable and writable, or executable";
-    return nullptr;
-}
-
 void* left_alone(managed_space& s, std::size_t bytes, const char* why) noexcept {
     s.counts().add(count::unmanaged);
     if (s.asked().verbose)
@@ -59,71 +44,108 @@ void* left_alone(managed_space& s, std::size_t bytes, const char* why) noexcept 
     return nullptr;
 }
 
-void told(managed_space& s, std::size_t bytes, void* address) noexcept {
-    s.counts().add(count::mappings);
-    if (s.asked().verbose)
-        tell("manages a mapping of %zu bytes at %p", bytes, address);
-}
-
 /// A new mapping, managed; nullptr: it is to be made as usual.
-void* managed_mapping(managed_space& s, std::size_t bytes, int protection, int flags) noexcept {
-    if (bytes < s.asked().threshold)
-        return nullptr;
-    if (const char* const why = unfit(protection, flags); why != nullptr)
-        return left_alone(s, bytes, why);
+void* managed_mapping(managed_space& s, std::size_t bytes) noexcept {
     void* const address = s.take(bytes, page);
     if (address == nullptr)
         return left_alone(s, bytes, "there is no room");
-    told(s, bytes, address);
+    tell_managed(s, bytes, address);
     return address;
+}
+
+/// Why managed memory cannot become that; nullptr: it can.
+const char* unfit_over_managed(managed_space& s, const mapping_request& asked) noexcept {
+    if ((asked.flags & MAP_FIXED_NOREPLACE) == MAP_FIXED_NOREPLACE ||
+        !s.encloses(asked.address, asked.bytes))
+        return "it is in use";
+    const judgement private_memory = judge({asked.address, asked.bytes, read_write, asked.flags});
+    return private_memory.what == action::take ? nullptr : "that is not private anonymous memory";
 }
 
 /// Over managed memory: new zeros there, or nothing.
-void* map_over_managed(managed_space& s, void* address, std::size_t bytes, int protection,
-                       int flags) noexcept {
-    const char* const why = unfit(read_write, flags);
-    if ((flags & MAP_FIXED_NOREPLACE) == MAP_FIXED_NOREPLACE || why != nullptr ||
-        !s.encloses(address, bytes)) {
+void* map_over_managed(managed_space& s, const mapping_request& asked) noexcept {
+    if (const char* const why = unfit_over_managed(s, asked); why != nullptr) {
         s.counts().add(count::refused);
-        tell("refuses to map %zu bytes over managed memory at %p: %s", bytes, address,
-             why != nullptr ? why : "it is in use");
-        errno = (flags & MAP_FIXED_NOREPLACE) == MAP_FIXED_NOREPLACE ? EEXIST : EINVAL;
+        tell("refuses to map %zu bytes over managed memory at %p: %s", asked.bytes, asked.address,
+             why);
+        errno = (asked.flags & MAP_FIXED_NOREPLACE) == MAP_FIXED_NOREPLACE ? EEXIST : EINVAL;
         return MAP_FAILED;
     }
-    s.discard(address, bytes);
-    if (protection != read_write)
+    s.discard(asked.address, asked.bytes);
+    if (asked.protection != read_write)
         s.permissions_changed();
-    (void)raw::protect(address, bytes, protection);
-    return address;
+    (void)raw::protect(asked.address, asked.bytes, asked.protection);
+    return asked.address;
 }
 
-/// At an address of the program's choice: mapped as usual, then taken over.
-void* map_fixed(managed_space& s, void* address, std::size_t bytes, int protection, int flags,
-                int fd, off_t offset) noexcept {
-    if (s.touches(address, bytes))
-        return map_over_managed(s, address, bytes, protection, flags);
-    void* const mapped = raw::map(address, bytes, protection, flags, fd, offset);
-    if (mapped == MAP_FAILED || bytes < s.asked().threshold)
-        return mapped;
-    if (const char* const why = unfit(protection, flags & ~MAP_POPULATE); why != nullptr)
-        (void)left_alone(s, bytes, why);
-    else if (!s.adopt(mapped, bytes))
-        (void)left_alone(s, bytes, "the library refused it");
+void* map_as_usual(const mapping_request& asked) noexcept {
+    return raw::map(asked.address, asked.bytes, asked.protection, asked.flags, asked.fd,
+                    asked.offset);
+}
+
+/// Private memory where the program put it.
+void adopt_mapping(managed_space& s, const mapping_request& mapped) noexcept {
+    if (s.adopt(mapped.address, mapped.bytes))
+        tell_managed(s, mapped.bytes, mapped.address);
     else
-        told(s, bytes, mapped);
+        (void)left_alone(s, mapped.bytes, "the library refused it");
+}
+
+/// A mapping of the program's that exists, and is large enough.
+void consider(managed_space& s, const mapping_request& mapped) noexcept {
+    const judgement verdict = judge(mapped);
+    if (verdict.what == action::take)
+        adopt_mapping(s, mapped);
+    else if (verdict.what == action::remember)
+        s.known().remember(mapped);
+    else
+        (void)left_alone(s, mapped.bytes, verdict.why);
+}
+
+/// Memory of a managed file is not in the file: a second mapping would show something else.
+bool is_second_mapping(managed_space& s, const mapping_request& asked) noexcept {
+    file_identity file;
+    if (asked.fd < 0 || (asked.flags & MAP_ANONYMOUS) != 0 || !identify(asked.fd, file) ||
+        !s.manages(file))
+        return false;
+    s.counts().add(count::refused);
+    tell("refuses a second mapping, of %zu bytes, of a file whose memory is managed", asked.bytes);
+    return true;
+}
+
+void* map_large(managed_space& s, mapping_request asked) noexcept {
+    const bool fixed = (asked.flags & fixed_flags) != 0;
+    if (!fixed && judge(asked).what == action::take)
+        if (void* const managed = managed_mapping(s, asked.bytes); managed != nullptr)
+            return managed;
+    asked.flags &= ~MAP_POPULATE;
+    void* const mapped = map_as_usual(asked);
+    if (mapped == MAP_FAILED)
+        return mapped;
+    asked.address = mapped;
+    s.known().forget(mapped, asked.bytes);
+    consider(s, asked);
     return mapped;
 }
 
 void* map(void* address, std::size_t bytes, int protection, int flags, int fd,
           off_t offset) noexcept {
+    const mapping_request asked{address, bytes, protection, flags, fd, offset};
     managed_space* const s = the_space();
     if (s == nullptr || bytes == 0 || bytes > PTRDIFF_MAX)
-        return raw::map(address, bytes, protection, flags, fd, offset);
-    if ((flags & fixed_flags) != 0)
-        return map_fixed(*s, address, bytes, protection, flags & ~MAP_POPULATE, fd, offset);
-    if (void* const managed = managed_mapping(*s, bytes, protection, flags); managed != nullptr)
-        return managed;
-    return raw::map(address, bytes, protection, flags, fd, offset);
+        return map_as_usual(asked);
+    if (is_second_mapping(*s, asked)) {
+        errno = EPERM;
+        return MAP_FAILED;
+    }
+    const bool fixed = (flags & fixed_flags) != 0;
+    if (fixed && s->touches(address, bytes))
+        return map_over_managed(*s, asked);
+    if (bytes >= s->asked().threshold)
+        return map_large(*s, asked);
+    if (fixed)
+        s->known().forget(address, bytes);
+    return map_as_usual(asked);
 }
 
 /// Grows where there is room behind, else into a new mapping. nullptr: it may not move.
@@ -167,19 +189,31 @@ void* remap_managed(managed_space& s, void* address, std::size_t before, std::si
 /// Advice that is true to the program's wish under the library as well.
 bool is_passed_on(int advice) noexcept {
     return advice == MADV_DONTFORK || advice == MADV_NOHUGEPAGE || advice == MADV_UNMERGEABLE ||
-           advice == MADV_NORMAL;
+           advice == MADV_NORMAL || advice == MADV_DONTDUMP || advice == MADV_DODUMP;
+}
+
+/// Memory that looks shared keeps its contents on DONTNEED, and loses them on REMOVE.
+bool discards(managed_space& s, const void* address, int advice) noexcept {
+    if (s.looks_shared(address))
+        return advice == MADV_REMOVE;
+    // What is freed lazily may come back unseen: it is dropped at once.
+    return advice == MADV_DONTNEED || advice == MADV_FREE;
 }
 
 int advise(void* address, std::size_t bytes, int advice) noexcept {
     managed_space* const s = the_space();
-    if (s == nullptr || !s->touches(address, bytes))
+    if (s == nullptr)
         return raw::advise(address, bytes, advice);
-    // What is freed lazily may come back unseen: it is dropped at once.
-    if (advice == MADV_DONTNEED || advice == MADV_FREE) {
+    if (advice == MADV_DONTFORK)
+        if (const auto mapping = s->known().take(address, bytes); mapping)
+            take_over(*s, *mapping);
+    if (!s->touches(address, bytes))
+        return raw::advise(address, bytes, advice);
+    if (discards(*s, address, advice)) {
         s->counts().add(count::discards);
         return raw::advise(address, bytes, MADV_DONTNEED);
     }
-    if (advice == MADV_REMOVE || is_passed_on(advice))
+    if (is_passed_on(advice))
         return raw::advise(address, bytes, advice);
     if (s->counts().add(count::absorbed_advice) == 0 || s->asked().verbose)
         tell("ignores madvise %d on managed memory at %p", advice, address);
@@ -218,6 +252,8 @@ void* intercepted_mmap64(void* address, std::size_t bytes, int protection, int f
 
 INTERCEPTED int munmap(void* address, std::size_t bytes) noexcept {
     managed_space* const s = the_space();
+    if (s != nullptr)
+        s->known().forget(address, bytes);
     if (s == nullptr || !s->touches(address, bytes))
         return raw::unmap(address, bytes);
     if (!s->encloses(address, bytes) || reinterpret_cast<std::uintptr_t>(address) % page != 0 ||
@@ -257,9 +293,16 @@ INTERCEPTED int posix_madvise(void* address, std::size_t bytes, int advice) noex
 }
 
 INTERCEPTED int mprotect(void* address, std::size_t bytes, int protection) noexcept {
-    if (managed_space* const s = the_space(); s != nullptr && s->touches(address, bytes))
+    managed_space* const s = the_space();
+    if (s != nullptr && s->touches(address, bytes))
         s->permissions_changed();
-    return raw::protect(address, bytes, protection);
+    const int result = raw::protect(address, bytes, protection);
+    if (s != nullptr && result == 0 && protection == read_write && bytes >= s->asked().threshold &&
+        s->known().reserved(address, bytes)) {
+        s->known().forget(address, bytes);
+        adopt_mapping(*s, {address, whole_pages(bytes), protection, MAP_PRIVATE | MAP_ANONYMOUS});
+    }
+    return result;
 }
 
 INTERCEPTED int mlock(const void* address, std::size_t bytes) noexcept {

@@ -52,6 +52,7 @@ void find_all() noexcept {
     find(found.aligned_alloc, "aligned_alloc");
     find(found.malloc_usable_size, "malloc_usable_size");
     find(found.pthread_create, "pthread_create");
+    find(found.posix_fallocate, "posix_fallocate");
     found.maps_unseen = is_of_c_library(found.malloc);
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include <pthread.h>
+#include <sys/types.h>
 
 namespace preload {
 
@@ -20,6 +21,7 @@ struct next_functions {
     void* (*aligned_alloc)(std::size_t, std::size_t);
     std::size_t (*malloc_usable_size)(void*);
     int (*pthread_create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+    int (*posix_fallocate)(int, off_t, off_t);
     /// The allocator maps its memory by functions that are not intercepted, as the C library's
     /// does.
     bool maps_unseen;

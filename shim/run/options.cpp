@@ -2,6 +2,7 @@
 #include "run/options.hpp"
 
 #include <array>
+#include <filesystem>
 #include <map>
 #include <string_view>
 
@@ -149,7 +150,20 @@ void name_tiers(std::vector<uffdmm::tier_config>& tiers) {
             tier);
 }
 
+/// The program may change its directory before they are used.
+void make_absolute(settings& s) {
+    const auto absolute = [](std::string& path) {
+        if (!path.empty())
+            path = std::filesystem::absolute(path).string();
+    };
+    absolute(s.stats_file);
+    for (uffdmm::tier_config& tier : s.config.manager.tiers)
+        if (auto* const file = std::get_if<uffdmm::file_tier_config>(&tier); file != nullptr)
+            absolute(file->path);
+}
+
 void complete(settings& s) {
+    make_absolute(s);
     uffdmm::manager_config& manager = s.config.manager;
     uffdmm::region_config& area = s.config.regions.front();
     name_tiers(manager.tiers);

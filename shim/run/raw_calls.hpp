@@ -33,4 +33,11 @@ inline int protect(void* address, std::size_t bytes, int protection) noexcept {
     return static_cast<int>(::syscall(SYS_mprotect, address, bytes, protection));
 }
 
+inline int allocate(int fd, int mode, off_t offset, off_t bytes) noexcept {
+    return static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, bytes));
+}
+inline int truncate(int fd, off_t bytes) noexcept {
+    return static_cast<int>(::syscall(SYS_ftruncate, fd, bytes));
+}
+
 } // namespace preload::raw

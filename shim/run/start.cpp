@@ -45,9 +45,9 @@ void write_file(const std::string& path, const std::string& text) {
 
 void write_statistics(managed_space& s) {
     const inside_scope library;
-    write_file(s.asked().stats_file,
-               "{\"interception\": " + s.counts().to_json() +
-                   ",\n\"library\": " + uffdmm::to_json(s.manager().statistics()) + "}\n");
+    write_file(s.asked().stats_file, "{\"interception\": " + s.counts().to_json() +
+                                         ",\n\"library\": " + uffdmm::to_json(s.statistics()) +
+                                         "}\n");
 }
 
 /// Where SIGUSR2 leaves word; -1: nowhere.
@@ -86,16 +86,31 @@ void listen_for_signals(managed_space& s) {
     (void)::sigaction(SIGUSR2, &action, nullptr);
 }
 
-void in_child() {
-    inside = false;
-    if (managed_space* const s = space(); s != nullptr)
-        s->forget();
+void before_fork() {
+    if (managed_space* const s = space(); s != nullptr && !s->forgotten())
+        s->before_fork();
 }
 
+void after_fork() {
+    if (managed_space* const s = space(); s != nullptr && !s->forgotten())
+        s->after_fork();
+}
+
+/// What is forgotten stays locked: nobody uses it.
+void in_child() {
+    inside = false;
+    after_fork();
+}
+
+/// Its children write statistics if they manage memory.
+pid_t first_process = 0;
+
 void manage(const settings& asked) {
+    first_process = ::getpid();
     // For good: threads of the program use it until the process is gone.
     auto* const s = new managed_space(asked);
-    (void)::pthread_atfork(nullptr, nullptr, in_child);
+    s->try_out();
+    (void)::pthread_atfork(before_fork, after_fork, in_child);
     if (!asked.stats_file.empty())
         listen_for_signals(*s);
     set_space(s);
@@ -124,7 +139,8 @@ __attribute__((constructor)) void before_program() {
 
 __attribute__((destructor)) void after_program() {
     managed_space* const s = space();
-    if (s != nullptr && !s->forgotten() && !s->asked().stats_file.empty())
+    if (s != nullptr && !s->forgotten() && !s->asked().stats_file.empty() &&
+        (s->started() || ::getpid() == first_process))
         write_statistics(*s);
 }
 

@@ -19,11 +19,12 @@ enum class count : std::uint8_t {
     discards,        ///< madvise
     absorbed_advice, ///< madvise that would have worked against the library
     absorbed_locks,  ///< mlock, mlockall
-    refused          ///< calls that got an error
+    absorbed_preallocation,
+    refused ///< calls that got an error
 };
-inline constexpr std::array count_names{"mappings",        "large_blocks",   "parts_unmapped",
-                                        "unmanaged",       "moved",          "discards",
-                                        "absorbed_advice", "absorbed_locks", "refused"};
+inline constexpr std::array count_names{
+    "mappings",        "large_blocks",   "parts_unmapped",         "unmanaged", "moved", "discards",
+    "absorbed_advice", "absorbed_locks", "absorbed_preallocation", "refused"};
 
 /// Any thread.
 class tally {

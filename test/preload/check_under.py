@@ -16,6 +16,9 @@ EXPECTED = {
     "advice": ["mappings", "discards", "absorbed_advice", "absorbed_locks"],
     "child": ["mappings"],
     "threads": ["mappings", "large_blocks"],
+    "shared": ["mappings", "discards", "absorbed_advice", "absorbed_preallocation", "refused"],
+    "reserved": ["mappings", "absorbed_advice"],
+    "daemon": ["mappings"],
 }
 run, name, *arguments = sys.argv[1:]
 with tempfile.NamedTemporaryFile() as stats:

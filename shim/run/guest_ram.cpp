@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "run/guest_ram.hpp"
+
+#include <array>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "run/backing_file.hpp"
+#include "run/inside.hpp"
+#include "run/raw_calls.hpp"
+#include "run/recognition.hpp"
+#include "run/tell.hpp"
+
+namespace preload {
+namespace {
+
+constexpr int cannot_start = 125;
+
+void refuse(managed_space& s, const mapping_request& mapping, const char* why) noexcept {
+    s.counts().add(count::unmanaged);
+    const bool goes_on = s.asked().optional;
+    tell("guest memory of %zu bytes at %p cannot be managed: %s%s", mapping.bytes, mapping.address,
+         why, goes_on ? "; it stays unmanaged" : "");
+    if (!goes_on)
+        ::_exit(cannot_start);
+    if (mapping.fd >= 0)
+        ::close(mapping.fd);
+}
+
+bool place(const mapping_request& mapping, int flags, int fd) noexcept {
+    return raw::map(mapping.address, mapping.bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
+                    fd < 0 ? 0 : mapping.offset) == mapping.address;
+}
+
+stand_in looks_of(const mapping_request& mapping) noexcept {
+    stand_in looks;
+    looks.shared = (mapping.flags & MAP_TYPE) == MAP_SHARED;
+    looks.fd = mapping.fd;
+    looks.offset = mapping.offset;
+    (void)identify(mapping.fd, looks.file);
+    return looks;
+}
+
+} // namespace
+
+void tell_managed(managed_space& s, std::size_t bytes, void* address) noexcept {
+    s.counts().add(count::mappings);
+    if (s.asked().verbose)
+        tell("manages a mapping of %zu bytes at %p", bytes, address);
+}
+
+void take_over(managed_space& s, const mapping_request& mapping) noexcept {
+    const inside_scope library;
+    std::array<char, 320> text;
+    if (const char* const why = obstacle(mapping, text.data(), text.size()); why != nullptr)
+        return refuse(s, mapping, why);
+    if (!place(mapping, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1))
+        return refuse(s, mapping, "there is no room for private memory in its place");
+    if (s.adopt(mapping.address, mapping.bytes, looks_of(mapping)))
+        return tell_managed(s, mapping.bytes, mapping.address);
+    if (!place(mapping, mapping.flags & ~MAP_POPULATE, mapping.fd))
+        ::_exit(cannot_start);
+    refuse(s, mapping, "the library refused it");
+}
+
+} // namespace preload

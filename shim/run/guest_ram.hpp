@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Takes over memory that the program made as shared or as a file's, but keeps to itself: private
+/// memory is put in its place, which can be evicted whatever the kernel is doing with it (direct
+/// I/O pins pages; the memory of a file would be written behind the library's back).
+
+#include <cstddef>
+
+#include "run/known_mappings.hpp"
+#include "run/managed_space.hpp"
+
+namespace preload {
+
+/// The mapping, which nobody has touched, becomes managed memory. Its descriptor is used up. Where
+/// that cannot be the process ends with a message, or runs with unmanaged memory (--optional).
+void take_over(managed_space& s, const mapping_request& mapping) noexcept;
+
+/// Counts a mapping that is managed from now on, and tells of it.
+void tell_managed(managed_space& s, std::size_t bytes, void* address) noexcept;
+
+} // namespace preload
