@@ -16,6 +16,7 @@
 #include <string>
 
 #include "uffdmm/export.hpp"
+#include "uffdmm/location.hpp"
 #include "uffdmm/result.hpp"
 #include "uffdmm/types.hpp"
 
@@ -23,6 +24,7 @@ namespace uffdmm {
 
 class executor;
 class mailbox;
+class shared_store;
 
 /// How a request ended.
 enum class tier_status : std::uint8_t {
@@ -118,6 +120,29 @@ class UFFDMM_CXX_API swap_tier {
     /// Fills `out` with the slots stored longest ago, oldest first; returns how many.
     [[nodiscard]] std::size_t coldest(std::span<cold_slot> out) noexcept { return do_coldest(out); }
 
+    // ---- slots that other hosts can read; all cheap, none waits for I/O ----
+
+    /// The store that other hosts read too, where its volume is handed over; nullptr if there is
+    /// none: then locate() and adopt() answer not_supported, and identity() is none. The same for
+    /// all shards of a manager. Any thread.
+    [[nodiscard]] shared_store* shared() const noexcept { return do_shared(); }
+    [[nodiscard]] store_id identity() const noexcept { return do_identity(); }
+    /// Where a slot's contents are, for another host, and leases the slot: from now on release()
+    /// keeps the contents where they are, until end_leases(). May be called again for the slot.
+    /// wrong_state: it was adopted, and its volume is not accepted yet.
+    [[nodiscard]] result<location> locate(slot_id slot) noexcept { return do_locate(slot); }
+    /// No other host needs what locate() has named: a migration was cancelled. Slots that were
+    /// released meanwhile become free, little by little, in poll().
+    void end_leases() noexcept { do_end_leases(); }
+    /// A slot whose contents another host has stored. It can be loaded and released like one of the
+    /// own, and is verified like one; before the volume is accepted, releasing it forgets it and
+    /// frees nothing. `owner` as in store_request. not_found: another store, or outside of it;
+    /// wrong_state: no volume is attached; invalid_argument: adopted already; corrupt: contradicts
+    /// another location in the same extent.
+    [[nodiscard]] result<slot_id> adopt(const location& place, std::uint64_t owner) noexcept {
+        return do_adopt(place, owner);
+    }
+
   protected:
     explicit swap_tier(tier_traits traits) : traits_(std::move(traits)) {}
 
@@ -128,6 +153,15 @@ class UFFDMM_CXX_API swap_tier {
     [[nodiscard]] virtual int do_event_fd() const noexcept { return -1; }
     [[nodiscard]] virtual tier_usage do_usage() const noexcept = 0;
     [[nodiscard]] virtual std::size_t do_coldest(std::span<cold_slot>) noexcept { return 0; }
+    [[nodiscard]] virtual shared_store* do_shared() const noexcept { return nullptr; }
+    [[nodiscard]] virtual store_id do_identity() const noexcept { return {}; }
+    [[nodiscard]] virtual result<location> do_locate(slot_id) noexcept {
+        return error{errc::not_supported, 0, "locate: no other host can read this tier"};
+    }
+    virtual void do_end_leases() noexcept {}
+    [[nodiscard]] virtual result<slot_id> do_adopt(const location&, std::uint64_t) noexcept {
+        return error{errc::not_supported, 0, "adopt: this tier has no store of other hosts"};
+    }
 
   private:
     tier_traits traits_;
