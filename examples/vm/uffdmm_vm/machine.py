@@ -141,7 +141,7 @@ class Machine:
             with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
                 return opened(path)
             if self.process.poll() is not None or time.monotonic() > end:
-                raise self.failure(f"QEMU does not start: {self.errors()}")
+                raise self.failure("QEMU does not start")
             time.sleep(0.02)
 
     def errors(self):
