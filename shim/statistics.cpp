@@ -63,6 +63,7 @@ void set_reclaim(uffdmm_stats& out, const stats& in) {
     out.prefetched_pages = in.prefetched_pages;
     out.prefetch_hits = in.prefetch_hits;
     out.prefetch_waste = in.prefetch_waste;
+    out.one_pass_faults = in.one_pass_faults;
 }
 
 /// Every output struct comes with the size its program knows.

@@ -527,6 +527,7 @@ struct uffdmm_stats {
     uint64_t prefetch_waste;
 
     uint64_t tier_count; /**< indexes for uffdmm_snapshot_tier; 0 is "same-filled" */
+    uint64_t one_pass_faults; /**< of threads that read all memory once */
 };
 
 struct uffdmm_tier_stats {

@@ -102,6 +102,10 @@ struct stats {
     std::uint64_t prefetch_hits = 0;
     std::uint64_t prefetch_waste = 0;
 
+    /// Faults of threads that read memory once from end to end (a migration, a dump): what they
+    /// bring in is evicted first and says nothing of the guest's working set.
+    std::uint64_t one_pass_faults = 0;
+
     std::vector<tier_stats> tiers; ///< in chain order; the first is "same-filled"
 };
 

@@ -22,6 +22,7 @@ struct fake_vcpu {
     bool protect_wait = false; ///< waits for a write-protect fault
     page_index page;
     std::uint64_t faults = 0;
+    std::uint32_t thread = 0; ///< its id, if the kernel tells
 };
 
 class fake_kernel {
@@ -74,7 +75,7 @@ class fake_kernel {
         const auto kind = g.mapped                     ? kernel_message::kind::protect
                           : traits_.shared && g.cached ? kernel_message::kind::minor
                                                        : kernel_message::kind::missing;
-        faults_.push_back({kind, write || asks_for_write, {page, 1}, 0});
+        faults_.push_back({kind, write || asks_for_write, {page, 1}, cpu.thread});
         return access::faulted;
     }
     /// Contents of a mapped page, as the guest sees them.

@@ -44,6 +44,25 @@ class evictor {
         return evict(base, wanted);
     }
 
+    /// Evicts what a one-pass reader has passed, one window of it. `nothing`: no such page is left.
+    evict_status evict_passed() {
+        while (!core_.passed.empty()) {
+            const page_run run = core_.passed.take(cluster_pages);
+            const page_index base = window_of(run.first);
+            std::uint64_t wanted = 0;
+            for (page_index page = run.first; page < run.end(); page = page + 1)
+                if (evictable(page) && core_.table[page].has(page_flag::passing))
+                    wanted |= bit(page - base);
+            if (wanted == 0)
+                continue;
+            const evict_status how = evict(base, wanted, turn::first);
+            if (how == evict_status::parked || how == evict_status::no_room)
+                core_.passed.add(run);
+            return how;
+        }
+        return evict_status::nothing;
+    }
+
     /// Evicts those pages of `run` (inside one window) that are resident and not pinned.
     evict_status evict_run(page_run run) {
         const page_index base = window_of(run.first);
@@ -84,7 +103,10 @@ class evictor {
         return entry.state() == page_state::resident && !entry.has(page_flag::pinned);
     }
 
-    evict_status evict(page_index base, std::uint64_t wanted) {
+    /// When staged pages are to be swapped out.
+    enum class turn : std::uint8_t { last, first };
+
+    evict_status evict(page_index base, std::uint64_t wanted, turn when = turn::last) {
         cluster* c = core_.frames.take(base);
         if (c == nullptr)
             return evict_status::no_room;
@@ -97,7 +119,10 @@ class evictor {
             parked = take_out(*c, start, run);
         }
         const bool moved = c->staged != 0;
-        core_.frames.commit(*c);
+        if (when == turn::first)
+            core_.frames.commit_oldest(*c);
+        else
+            core_.frames.commit(*c);
         if (parked)
             return evict_status::parked;
         return moved ? evict_status::done : evict_status::blocked;
@@ -160,10 +185,13 @@ class evictor {
     void stage(cluster& c, unsigned index) {
         const page_index page = c.base + index;
         page_entry& entry = core_.table[page];
+        const bool passing = entry.has(page_flag::passing);
         core_.leaves_residence(page);
         entry.apply(page_op::stage);
         entry.set_frame(core_.frames.frame_of(c, index));
-        entry.set_evicted_at(++core_.clock);
+        // A ghost is of the guest's making; so is the time that ghosts are measured in.
+        if (!passing)
+            entry.set_evicted_at(++core_.clock);
         core_.frames.add(c, index);
         ++core_.counts.evicted_pages;
     }

@@ -18,6 +18,7 @@
 
 #include "uffdmm/engine/discarder.hpp"
 #include "uffdmm/engine/installer.hpp"
+#include "uffdmm/engine/one_pass_readers.hpp"
 #include "uffdmm/engine/read_ahead.hpp"
 #include "uffdmm/engine/shard_core.hpp"
 #include "uffdmm/engine/swap_in.hpp"
@@ -33,7 +34,7 @@ class fault_path {
     fault_path(shard_core<Kernel>& core, installer<Kernel>& install, swap_in<Kernel>& reads,
                read_ahead<Kernel>& ahead, discarder<Kernel>& discards)
         : core_(core), installer_(install), reads_(reads), ahead_(ahead), discards_(discards),
-          waiting_(core.table) {}
+          waiting_(core.table), readers_(core.pages()) {}
 
     /// Reads and answers one batch of messages; returns how many there were.
     std::size_t serve() {
@@ -54,7 +55,7 @@ class fault_path {
             if ((seen & mark) != 0 && repeated(std::span(messages_.data(), i), m))
                 ++core_.counts.duplicate_faults;
             else
-                answer({m.pages.first, m.what, m.write, now});
+                answer(fault_of(m, now));
             seen |= mark;
         }
         return n;
@@ -126,6 +127,16 @@ class fault_path {
         });
     }
 
+    [[nodiscard]] fault fault_of(const kernel_message& m, std::uint64_t now) {
+        const bool write = m.write || m.what == kernel_message::kind::protect;
+        const auto [one_pass, passed] = readers_.saw(m.thread, m.pages.first, write);
+        if (one_pass) {
+            ++core_.counts.one_pass_faults;
+            core_.passed.add(passed);
+        }
+        return {m.pages.first, m.what, m.write, now, false, one_pass};
+    }
+
     void handle_event(const kernel_message& m) {
         if (m.what == kernel_message::kind::remove || m.what == kernel_message::kind::unmap)
             discards_.forget(m.pages);
@@ -183,7 +194,11 @@ class fault_path {
         // A write-protect fault on a page that has left since is answered like a missing one: the
         // installation wakes whoever waits for the page, whatever for.
         const bool write = f.write || f.what == kernel_message::kind::protect;
-        const page_entry& entry = core_.table[f.page];
+        page_entry& entry = core_.table[f.page];
+        if (f.one_pass)
+            entry.set(page_flag::passing);
+        else
+            entry.clear(page_flag::passing);
         if (entry.state() == page_state::staged) {
             const install_status status = installer_.take_back(f.page, write);
             if (status == install_status::done)
@@ -193,6 +208,8 @@ class fault_path {
         const bool on_its_way = entry.has(page_flag::loading) || ahead_.covers(f.page);
         const prefetch_window window =
             f.waited || on_its_way ? prefetch_window{} : ask_prefetcher(f.page);
+        if (f.one_pass && window.stride == 1)
+            mark_passing({window.first, window.count});
         return entry.state() == page_state::untouched ? zero_fill(f, write, window)
                                                       : swap_page_in(f, write, window);
     }
@@ -208,6 +225,13 @@ class fault_path {
         window.first = window.first + taken;
         window.count -= taken;
         return window;
+    }
+
+    /// What comes in ahead of a one-pass reader is for it alone.
+    void mark_passing(page_run run) {
+        for (page_index page = run.first; page < run.end(); page = page + 1)
+            if (core_.table[page].state() != page_state::resident)
+                core_.table[page].set(page_flag::passing);
     }
 
     prefetch_window ask_prefetcher(page_index page) {
@@ -369,6 +393,7 @@ class fault_path {
     read_ahead<Kernel>& ahead_;
     discarder<Kernel>& discards_;
     waiting_faults waiting_;
+    one_pass_readers readers_;
     std::array<kernel_message, batch> messages_; ///< of serve(), here to be initialised once
     int slow_share_ = 0; ///< of 256, moving average over about sixteen faults
     bool starving_ = false;

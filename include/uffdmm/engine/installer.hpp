@@ -116,9 +116,9 @@ class installer {
 
     /// Whether a page with a slot should be mapped write-protected to keep it. A page that was
     /// written soon after an earlier install is not worth the extra fault; every sixteenth time it
-    /// gets another chance.
+    /// gets another chance. What comes in for a one-pass reader is not written.
     [[nodiscard]] bool keep_clean(page_entry& entry) {
-        if (!entry.has(page_flag::write_prone))
+        if (!entry.has(page_flag::write_prone) || entry.has(page_flag::passing))
             return true;
         if (++prone_seen_ % 16 != 0)
             return false;

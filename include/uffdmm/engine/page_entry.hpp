@@ -97,7 +97,8 @@ enum class page_flag : std::uint64_t {
     demoting = 1u << 10,       ///< swapped, and being copied to a lower tier
     evicted_before = 1u << 11, ///< evicted_at() is meaningful
     fresh = 1u << 19,          ///< resident, installed for a fault a moment ago: see fresh_pages
-    waiting = 1u << 20         ///< a fault on it is in the queue of waiting faults
+    waiting = 1u << 20,        ///< a fault on it is in the queue of waiting faults
+    passing = 1u << 21         ///< brought in for a one-pass reader: see one_pass_readers
 };
 
 class page_entry {
@@ -172,7 +173,7 @@ class page_entry {
     static constexpr unsigned slot_shift = 24;
     static constexpr std::uint64_t low_mask = (std::uint64_t{1} << slot_shift) - 1;
 
-    /// 0-2 state · 3-11 and 19-20 flags · 12-15 policy · 16-18 tier · 24-63 slot
+    /// 0-2 state · 3-11 and 19-21 flags · 12-15 policy · 16-18 tier · 24-63 slot
     std::uint64_t word_ = 0;
     std::uint32_t a_ = 0; ///< resident: prev · staged: frame · same-filled: low pattern half
     std::uint32_t b_ = 0; ///< resident: next · else: evicted_at

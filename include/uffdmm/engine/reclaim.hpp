@@ -234,13 +234,19 @@ class reclaimer {
     }
 
     evict_status evict() {
-        evict_status how = evictor_.evict_cluster();
+        evict_status how = evict_once();
         if (how == evict_status::no_room && core_.frames.has_finished()) {
             (void)release(false);
-            how = evictor_.evict_cluster();
+            how = evict_once();
         }
         core_.counts.eagain_retries += how == evict_status::parked ? 1 : 0;
         return how;
+    }
+
+    evict_status evict_once() {
+        const evict_status passed = evictor_.evict_passed();
+        const bool settled = passed != evict_status::nothing && passed != evict_status::blocked;
+        return settled ? passed : evictor_.evict_cluster();
     }
 
     shard_core<Kernel>& core_;

@@ -15,6 +15,7 @@
 #include "uffdmm/engine/histogram.hpp"
 #include "uffdmm/engine/kernel.hpp"
 #include "uffdmm/engine/page_table.hpp"
+#include "uffdmm/engine/passing_pages.hpp"
 #include "uffdmm/engine/staging.hpp"
 #include "uffdmm/engine/tier_chain.hpp"
 #include "uffdmm/policy.hpp"
@@ -53,6 +54,7 @@ struct shard_counters {
     counter prefetched_pages;
     counter prefetch_hits;
     counter prefetch_waste;
+    counter one_pass_faults;
     counter unexpected_messages;
     counter foreign_pages;
 };
@@ -98,6 +100,7 @@ struct shard_core {
     std::uint32_t clock = 0; ///< pages evicted so far: the unit of refault distance
     bool may_exceed = false; ///< nothing can be reclaimed: faults are served beyond the limit
     fresh_pages fresh;
+    passing_pages passed;      ///< what one-pass readers have done with
     std::uint64_t step_ns = 0; ///< the clock at the start of this step
 
     [[nodiscard]] page_count pages() const { return table.size(); }
@@ -149,7 +152,9 @@ struct shard_core {
     void made_resident(page_index page, page_op op, install_cause cause) {
         page_entry& entry = table[page];
         const std::uint32_t how_far = distance(entry);
-        if (how_far != UINT32_MAX && cause != install_cause::prefetch)
+        if (entry.has(page_flag::passing) && cause != install_cause::prefetch)
+            cause = install_cause::one_pass;
+        if (how_far != UINT32_MAX && is_proof(cause))
             ++counts.refaults;
         entry.apply(op);
         entry.clear(page_flag::evicted_before);
@@ -175,9 +180,15 @@ struct shard_core {
             prefetch->wasted(page);
         }
         entry.clear(page_flag::write_protected);
+        entry.clear(page_flag::passing);
         if (entry.has(page_flag::fresh))
             fresh.remove(table, page);
         --counts.resident_pages;
+    }
+
+    /// Whether an installation says that the guest works with the page.
+    [[nodiscard]] static bool is_proof(install_cause cause) {
+        return cause != install_cause::prefetch && cause != install_cause::one_pass;
     }
 
     void publish() { counts.staged_pages.set(frames.taken()); }

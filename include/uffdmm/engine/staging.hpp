@@ -111,6 +111,13 @@ class staging {
     }
     /// The youngest from now on.
     void commit(cluster& c) { settle(c, cluster::place::fifo); }
+    /// The oldest from now on: nobody will want its pages back.
+    void commit_oldest(cluster& c) {
+        commit(c);
+        list& fifo = list_of(cluster::place::fifo);
+        if (c.where == cluster::place::fifo)
+            fifo.splice(fifo.begin(), fifo, list::s_iterator_to(c));
+    }
 
     /// The oldest cluster, for swapping out; nullptr if there is none.
     [[nodiscard]] cluster* pop_oldest() {

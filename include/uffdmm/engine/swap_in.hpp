@@ -166,7 +166,8 @@ class swap_in {
         return in_window && now.occupied_bytes.load() < capacity - capacity / 4;
     }
     [[nodiscard]] bool stays_clean(page_entry& entry, bool write, bool in_window) {
-        return !write && retained(entry.tier(), in_window) && installer_.keep_clean(entry);
+        const bool streamed = in_window || entry.has(page_flag::passing);
+        return !write && retained(entry.tier(), streamed) && installer_.keep_clean(entry);
     }
 
     struct load_kind {

@@ -30,6 +30,7 @@ struct fault {
     bool write = false;
     std::uint64_t asked_ns = 0; ///< when it was read
     bool waited = false;        ///< the prefetcher has seen it
+    bool one_pass = false;      ///< of a one-pass reader
 };
 
 /// Owner: the shard. A waiting page carries page_flag::waiting. Never allocates.
