@@ -117,6 +117,10 @@ class UFFDMM_CXX_API swap_tier {
     /// Descriptor that becomes readable when poll() has something to do, or -1.
     [[nodiscard]] int event_fd() const noexcept { return do_event_fd(); }
     [[nodiscard]] tier_usage usage() const noexcept { return do_usage(); }
+    /// False while the storage cannot be reached: stores fail at once, and loads end when it is
+    /// back or given up. Asked of tiers with latency `remote` only, every now and then; a change
+    /// also makes event_fd() readable.
+    [[nodiscard]] bool reachable() const noexcept { return do_reachable(); }
     /// Fills `out` with the slots stored longest ago, oldest first; returns how many.
     [[nodiscard]] std::size_t coldest(std::span<cold_slot> out) noexcept { return do_coldest(out); }
 
@@ -152,6 +156,7 @@ class UFFDMM_CXX_API swap_tier {
     virtual void do_poll(tier_client&) noexcept {}
     [[nodiscard]] virtual int do_event_fd() const noexcept { return -1; }
     [[nodiscard]] virtual tier_usage do_usage() const noexcept = 0;
+    [[nodiscard]] virtual bool do_reachable() const noexcept { return true; }
     [[nodiscard]] virtual std::size_t do_coldest(std::span<cold_slot>) noexcept { return 0; }
     [[nodiscard]] virtual shared_store* do_shared() const noexcept { return nullptr; }
     [[nodiscard]] virtual store_id do_identity() const noexcept { return {}; }

@@ -382,6 +382,66 @@ TEST_CASE("io_error_on_write: pages stay where they are, the tier is degraded an
     CHECK(w.seen(event::kind::tier_recovered));
 }
 
+world_options remote_world() {
+    world_options o = slow_world();
+    o.tiers = {{false, false, true}, {false, false}};
+    return o;
+}
+
+TEST_CASE("slow_tier_blocks_fast_fault: a tier that is away leaves reads for the others") {
+    world_options o = remote_world();
+    o.vcpus = 40;
+    shard_world w(o);
+    write_and_force_out(w, {{0}, 40});
+    w.controls[0]->reject_stores = true;
+    write_and_force_out(w, {{64}, 1}); // to the second tier
+    w.controls[0]->away = true;
+    for (unsigned vcpu = 0; vcpu < 39; ++vcpu)
+        w.start_access(vcpu, {vcpu}, false);
+    w.steps(50);
+    w.start_access(39, {64}, false);
+    w.steps(50);
+    CHECK_FALSE(w.blocked(39));
+    for (unsigned vcpu = 0; vcpu < 39; ++vcpu)
+        CHECK(w.blocked(vcpu));
+    w.controls[0]->behave();
+    w.finish();
+    read(w, {{0}, 40});
+}
+
+TEST_CASE("server_away: it is told, faults wait for it, pages go to the next tier meanwhile") {
+    shard_world w(remote_world());
+    write_and_force_out(w, {{0}, 16});
+    w.controls[0]->away = true;
+    w.start_access(1, {3}, false);
+    w.steps(200);
+    CHECK(w.blocked(1));
+    REQUIRE(w.seen(event::kind::tier_degraded));
+    CHECK(w.engine->tiers().counters(1).degraded.load() == 1);
+    write_and_force_out(w, {{64}, 16});
+    CHECK(w.controls[1]->stored_pages == 16);
+    CHECK_FALSE(w.seen(event::kind::page_poisoned));
+    w.controls[0]->away = false;
+    w.finish();
+    CHECK_FALSE(w.blocked(1));
+    CHECK(w.seen(event::kind::tier_recovered));
+    CHECK(w.engine->tiers().counters(1).degraded.load() == 0);
+    read(w, {{0}, 16});
+    read(w, {{64}, 16});
+}
+
+TEST_CASE("server_away: nothing is prefetched from it") {
+    shard_world w(remote_world());
+    write_and_force_out(w, {{0}, 32});
+    w.controls[0]->away = true;
+    w.steps(2);
+    REQUIRE(w.run_command(kind::prefetch, {{0}, 32}).ok());
+    w.steps(50);
+    CHECK(w.controls[0]->pending == 0);
+    w.controls[0]->away = false;
+    read(w, {{0}, 32});
+}
+
 TEST_CASE("io_error_on_write: the next tier takes the page") {
     world_options o = slow_world();
     o.tiers = {{true, true}, {false, false}};

@@ -27,12 +27,13 @@ struct fake_tier_controls {
     std::atomic<bool> corrupt_next_load{false};
     std::atomic<bool> hold{false}; ///< finish nothing in poll()
     std::atomic<bool> latest_first{false};
+    std::atomic<bool> away{false};         ///< of a remote tier: stores fail, loads wait
     std::set<std::uint64_t> reported_lost; ///< owners whose load failed or was corrupt
     /// Nothing fails, fills up or is held back from now on.
     void behave() {
         capacity_pages = SIZE_MAX;
-        for (std::atomic<bool>* flag :
-             {&fail_stores, &fail_loads, &reject_stores, &corrupt_next_load, &hold, &latest_first})
+        for (std::atomic<bool>* flag : {&fail_stores, &fail_loads, &reject_stores,
+                                        &corrupt_next_load, &hold, &latest_first, &away})
             *flag = false;
     }
 
@@ -46,10 +47,11 @@ class fake_tier final : public swap_tier {
     struct shape {
         bool synchronous = true;
         bool counts_in_limit = true;
+        bool remote = false;
     };
     fake_tier(shape s, std::shared_ptr<fake_tier_controls> controls)
-        : swap_tier({"fake", s.synchronous ? tier_latency::memory : tier_latency::local,
-                     s.synchronous, s.counts_in_limit, false, s.synchronous}),
+        : swap_tier(
+              {"fake", latency_of(s), s.synchronous, s.counts_in_limit, false, s.synchronous}),
           shape_(s), controls_(std::move(controls)) {}
     ~fake_tier() override { UFFDMM_CHECK(work_.empty(), "no request outlives its tier"); }
 
@@ -64,6 +66,13 @@ class fake_tier final : public swap_tier {
         load_request* load = nullptr;
     };
 
+    [[nodiscard]] static tier_latency latency_of(const shape& s) {
+        if (s.remote)
+            return tier_latency::remote;
+        return s.synchronous ? tier_latency::memory : tier_latency::local;
+    }
+
+    [[nodiscard]] bool do_reachable() const noexcept override { return !controls_->away; }
     void do_store(std::span<store_request* const> requests, tier_client& client) noexcept override {
         for (store_request* request : requests)
             start({request, nullptr}, client);
@@ -87,7 +96,7 @@ class fake_tier final : public swap_tier {
         controls_->stored_pages = pages_.size();
     }
     void do_poll(tier_client& client) noexcept override {
-        if (controls_->hold)
+        if (controls_->hold || controls_->away)
             return;
         // Bounded: finishing may start new requests.
         for (std::size_t n = work_.size(); n != 0 && !work_.empty(); --n) {
@@ -132,7 +141,7 @@ class fake_tier final : public swap_tier {
         }
     }
     tier_status put(store_request& request) {
-        if (controls_->fail_stores)
+        if (controls_->fail_stores || controls_->away)
             return tier_status::failed;
         if (controls_->reject_stores)
             return tier_status::rejected;

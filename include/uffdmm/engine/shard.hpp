@@ -55,6 +55,7 @@ class shard final : private tier_client {
         bool worked = mail_.drain() != 0;
         if (writes_.in_flight() != 0 || reads_.in_flight() != 0 || ++rounds_ % 256 == 0)
             core_.chain.poll(*this);
+        core_.chain.watch(writes_);
         writes_.pass_on();
         worked |= reads_.service();
         const bool answered = faults_.serve() != 0;

@@ -26,7 +26,7 @@ class swap_in {
     swap_in(shard_core<Kernel>& core, installer<Kernel>& install, buffer_pool& buffers,
             tier_client& client, std::uint32_t batches)
         : core_(core), installer_(install), buffers_(buffers), client_(client), batches_(batches),
-          scratch_(mapping::anonymous(chunk_pages * page_size)) {}
+          most_away_(batches / 2), scratch_(mapping::anonymous(chunk_pages * page_size)) {}
 
     [[nodiscard]] byte_count memory_bytes() const {
         return batches_.memory_bytes() + scratch_.size();
@@ -77,7 +77,8 @@ class swap_in {
     /// waiting; returns how many were taken care of, 0 if there is no memory for more.
     page_count prefetch(page_run run) {
         page_entry& entry = core_.table[run.first];
-        if (entry.state() != page_state::swapped || entry.has(page_flag::loading))
+        if (entry.state() != page_state::swapped || entry.has(page_flag::loading) ||
+            core_.chain.is_away(entry.tier()))
             return 1;
         if (!core_.try_charge(1, installer_.prefetch_reserve()))
             return 0;
@@ -270,8 +271,10 @@ class swap_in {
 
     /// Starts a batch; its first page is charged.
     install_status read(page_run run, bool wanted, bool write, std::uint64_t asked_ns) {
-        load_batch* batch = batches_.take();
-        page_count n = batch == nullptr ? 0 : charge_neighbours(run);
+        const bool away = core_.chain.is_away(core_.table[run.first].tier());
+        // What waits for a tier that is away must leave batches for the others.
+        load_batch* batch = away && batches_.in_use() >= most_away_ ? nullptr : batches_.take();
+        page_count n = batch == nullptr ? 0 : away ? 1 : charge_neighbours(run);
         std::byte* buffer = nullptr;
         while (n != 0 && (buffer = buffers_.take(n)) == nullptr) {
             core_.uncharge(n - n / 2);
@@ -531,6 +534,7 @@ class swap_in {
     buffer_pool& buffers_;
     tier_client& client_;
     load_batches batches_;
+    std::size_t most_away_;
     page_count reading_ = 0; ///< charged for reads under way
     mapping scratch_;
     load_batch* ready_ = nullptr;

@@ -7,7 +7,8 @@
 ///                └─rejected/full/failed─► tier 2 ─► ... ─► not_stored(page)
 ///
 /// A tier that is full or fails is degraded: it is passed over until its back-off is over, then
-/// tried with whatever comes next. Tier 0 is the same-filled pseudo tier and is never offered
+/// tried with whatever comes next; so is a remote tier that cannot be reached, for as long as that
+/// lasts. Tier 0 is the same-filled pseudo tier and is never offered
 /// pages.
 
 #include <algorithm>
@@ -78,6 +79,9 @@ class tier_chain {
   public:
     explicit tier_chain(std::vector<std::unique_ptr<swap_tier>> tiers) : tiers_(std::move(tiers)) {
         UFFDMM_CHECK(tiers_.size() < max_tiers, "at most six tiers");
+        for (tier_number tier = 1; tier <= last(); ++tier)
+            if (at(tier).traits().latency == tier_latency::remote)
+                remote_[remotes_++] = tier;
     }
 
     /// Number of the last tier; tiers are 1..last().
@@ -95,7 +99,7 @@ class tier_chain {
     /// Whether a store starting at `first` has any tier to go to now.
     [[nodiscard]] bool can_store(tier_number first, std::uint64_t now_ns) const {
         for (tier_number tier = first; tier <= last(); ++tier)
-            if (health_[tier].retry_at <= now_ns)
+            if (healthy(tier, now_ns))
                 return true;
         return false;
     }
@@ -178,6 +182,25 @@ class tier_chain {
             tier->poll(client);
     }
 
+    /// Notices remote tiers that went away or came back.
+    void watch(store_listener& listener) {
+        for (std::size_t i = 0; i < remotes_; ++i) {
+            const tier_number tier = remote_[i];
+            const bool away = !tiers_[tier - 1u]->reachable();
+            if (away == health_[tier].away)
+                continue;
+            health_[tier].away = away;
+            if (!away) {
+                heal(tier, listener);
+            } else if (counters_[tier].degraded.load() == 0) {
+                counters_[tier].degraded.set(1);
+                listener.tier_degraded(tier, tier_status::failed);
+            }
+        }
+    }
+    /// As of the last watch().
+    [[nodiscard]] bool is_away(tier_number tier) const { return health_[tier].away; }
+
     /// Whether some tier finishes loads later and has no descriptor that would say so: poll() is
     /// then due while loads are under way.
     [[nodiscard]] bool needs_polling() const {
@@ -212,13 +235,17 @@ class tier_chain {
     struct health {
         std::uint64_t retry_at = 0; ///< degraded until then
         std::uint64_t backoff_ns = 0;
+        bool away = false; ///< cannot be reached
     };
     static constexpr std::size_t batch = 64;
     static constexpr std::uint64_t first_backoff_ns = 10'000'000;
     static constexpr std::uint64_t last_backoff_ns = 1'000'000'000;
 
+    [[nodiscard]] bool healthy(tier_number tier, std::uint64_t now_ns) const {
+        return health_[tier].retry_at <= now_ns && !health_[tier].away;
+    }
     [[nodiscard]] tier_number next_healthy(tier_number tier, std::uint64_t now_ns) const {
-        while (tier <= last() && health_[tier].retry_at > now_ns)
+        while (tier <= last() && !healthy(tier, now_ns))
             ++tier;
         return tier;
     }
@@ -237,6 +264,8 @@ class tier_chain {
         }
     }
     void heal(tier_number tier, store_listener& listener) {
+        if (health_[tier].away)
+            return; // a store that ended before the connection did
         health_[tier] = {};
         if (counters_[tier].degraded.load() != 0) {
             counters_[tier].degraded.set(0);
@@ -247,6 +276,8 @@ class tier_chain {
     std::vector<std::unique_ptr<swap_tier>> tiers_;
     std::array<tier_counters, max_tiers + 1> counters_;
     std::array<health, max_tiers + 1> health_{};
+    std::array<tier_number, max_tiers> remote_{}; ///< the first `remotes_`
+    std::size_t remotes_ = 0;
     store_op* waiting_ = nullptr;
     byte_count memory_bytes_ = 0;
     bool used_ = true; ///< since the counters were refreshed

@@ -11,6 +11,8 @@
 #include <libaio.h>
 #include <sys/uio.h>
 
+#include "uffdmm/types.hpp"
+
 namespace uffdmm {
 
 /// One I/O. Owned by the caller, who keeps it, its vectors and their buffers alive and unchanged
@@ -42,6 +44,10 @@ class aio_queue {
     [[nodiscard]] virtual int event_fd() const noexcept = 0;
     /// Makes event_fd() readable until the next reap().
     virtual void arm() noexcept = 0;
+    /// swap_tier::reachable().
+    [[nodiscard]] virtual bool reachable() const noexcept { return true; }
+    /// Host memory for buffers of its own. Shard thread.
+    [[nodiscard]] virtual byte_count memory_bytes() const noexcept { return 0; }
 };
 
 /// What the queue asks of libaio, so that tests can answer instead.

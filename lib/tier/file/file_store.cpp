@@ -312,7 +312,7 @@ file_store::file_store(const file_tier_config& config) {
         refuse(errc::invalid_config, "path", "", std::string("is required") + path_kinds);
     open(config);
     set_size(config);
-    try_direct_read(fd(), config.path, data_offset_);
+    try_direct_read(fd(), config.path, header_bytes_);
     discards_.store(config.discard && (device_ || !config.preallocate), std::memory_order_relaxed);
     if (config.keep)
         remover_.dismiss();
@@ -339,7 +339,7 @@ void file_store::open(const file_tier_config& config) {
         named_file file = open_named(config.path, config.keep);
         remover_ = std::move(file.remover);
         fd_ = std::move(file.fd);
-        data_offset_ = page_size;
+        header_bytes_ = page_size;
     }
     refuse_memory_file_system(fd(), config.path);
     if (!directory) // before O_DIRECT, and before a crash could leave a big file without it
@@ -353,11 +353,11 @@ void file_store::set_size(const file_tier_config& config) {
         refuse(errc::invalid_config, "size", config.path,
                size_text(config.size) + " is more than a tier can use, " + size_text(most));
     const byte_count size =
-        device_ ? size_of_device(fd(), config) : size_of_file(fd(), config, data_offset_);
+        device_ ? size_of_device(fd(), config) : size_of_file(fd(), config, header_bytes_);
     if (size > most)
         refuse(errc::invalid_config, "size", config.path,
                "the device is larger than a tier can use; set a size up to " + size_text(most));
-    extents_ = std::make_unique<extent_pool>(static_cast<std::uint32_t>(size >> page_shift));
+    set_slots(static_cast<std::uint32_t>(size >> page_shift), header_bytes_);
 }
 
 void file_store::discard(slot_run run) noexcept {

@@ -20,7 +20,7 @@
 #include <sys/types.h>
 
 #include "kernel/file_descriptor.hpp"
-#include "tier/file/extent_pool.hpp"
+#include "tier/file/slot_store.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/types.hpp"
 
@@ -44,30 +44,21 @@ class file_remover {
     ino_t inode_ = 0;
 };
 
-class file_store {
+class file_store final : public slot_store {
   public:
     /// Opens, sizes, and reserves the blocks. Throws setup_error; nothing stays behind then.
     explicit file_store(const file_tier_config& config);
-    file_store(const file_store&) = delete;
-    file_store& operator=(const file_store&) = delete;
-    ~file_store() = default;
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
-    [[nodiscard]] extent_pool& extents() noexcept { return *extents_; }
-
-    /// Byte offset of a slot.
-    [[nodiscard]] std::uint64_t offset_of(std::uint32_t slot) const noexcept {
-        return data_offset_ + bytes_of(slot);
-    }
 
     /// Whether freed slots should be given to discard(). Not where the blocks were reserved:
     /// giving them back would break the promise that a full disk shows at start. Any thread.
-    [[nodiscard]] bool discards() const noexcept {
+    [[nodiscard]] bool discards() const noexcept override {
         return discards_.load(std::memory_order_relaxed); // a hint, orders nothing
     }
     /// Gives the blocks of free slots back to the file system or device. A system call that may
     /// wait for I/O on the file. Any thread; no I/O on the slots may be under way.
-    void discard(slot_run run) noexcept;
+    void discard(slot_run run) noexcept override;
 
   private:
     void open(const file_tier_config& config);
@@ -76,9 +67,8 @@ class file_store {
     file_descriptor fd_;
     file_remover remover_;
     bool device_ = false;
-    std::uint64_t data_offset_ = 0;
+    std::uint64_t header_bytes_ = 0;
     std::atomic<bool> discards_{false};
-    std::unique_ptr<extent_pool> extents_;
 };
 
 } // namespace uffdmm

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tier/checksum.hpp"
+#include "tier/file/trim_job.hpp"
 #include "uffdmm/check.hpp"
 #include "uffdmm/result.hpp"
 
@@ -32,10 +33,10 @@ std::uint32_t checksum_of(const std::byte* contents, std::uint32_t generation) {
     return checksum({contents, page_size}, generation);
 }
 
-tier_traits traits_of(std::string name) {
+tier_traits traits_of(std::string name, tier_latency latency) {
     tier_traits traits;
     traits.name = std::move(name);
-    traits.latency = tier_latency::local;
+    traits.latency = latency;
     traits.synchronous_load = false;
     return traits;
 }
@@ -47,10 +48,14 @@ tier_status status_of_failed_write(std::int64_t os_errno) {
 } // namespace
 
 file_tier::file_tier(std::string name, parts p)
-    : swap_tier(traits_of(std::move(name))), store_(std::move(p.store)), pool_(store_->extents()),
-      naming_(pool_.naming()), slots_(pool_, store_->discards()), queue_(std::move(p.queue)),
-      ops_(p.depth), unsubmitted_(p.depth), reaped_(p.depth), workers_(p.workers),
-      trim_(std::make_unique<trim_job>(*store_, p.home, static_cast<trim_listener&>(*this))) {
+    : swap_tier(traits_of(std::move(name), p.latency)), store_(std::move(p.store)),
+      pool_(store_->extents()), naming_(pool_.naming()), slots_(pool_, store_->discards()),
+      queue_(std::move(p.queue)), ops_(p.depth), unsubmitted_(p.depth), reaped_(p.depth) {
+    trim_listener& listener = *this;
+    if (p.make_trimmer)
+        trim_ = p.make_trimmer(*queue_, listener);
+    else
+        trim_ = std::make_unique<worker_trimmer>(*store_, p.workers, p.home, listener);
 }
 
 file_tier::~file_tier() {
@@ -59,7 +64,7 @@ file_tier::~file_tier() {
         if (in_flight_ != 0)
             queue_->wait();
     }
-    trim_job::abandon(std::move(trim_));
+    trim_.reset();
     slots_.end_trim();
     for (slot_run run = slots_.take_apart(); run.count != 0; run = slots_.take_apart())
         store_->discard(run);
@@ -68,6 +73,11 @@ file_tier::~file_tier() {
 // ---- requests come in ---------------------------------------------------------------------------
 
 void file_tier::do_store(std::span<store_request* const> requests, tier_client& client) noexcept {
+    if (!queue_->reachable()) {
+        refuse_all(requests);
+        deliver(client);
+        return;
+    }
     for (auto rest = requests; !rest.empty();) {
         const std::size_t n = std::min<std::size_t>(rest.size(), batch);
         store_run(rest.first(n));
@@ -79,6 +89,14 @@ void file_tier::do_store(std::span<store_request* const> requests, tier_client& 
         if (request->slot != no_slot)
             remember_checksum(*request);
     deliver(client);
+}
+
+void file_tier::refuse_all(std::span<store_request* const> requests) noexcept {
+    for (store_request* request : requests) {
+        request->slot = no_slot;
+        request->status = tier_status::failed;
+        done_stores_.push(*request);
+    }
 }
 
 void file_tier::remember_checksum(store_request& request) noexcept {
@@ -347,7 +365,7 @@ void file_tier::trim() noexcept {
         return;
     }
     if (const slot_run run = slots_.begin_trim(); run.count != 0)
-        trim_->start(run, workers_);
+        trim_->start(run);
 }
 
 /// The backlog is big, or another shard may want the extents that wait for it.
@@ -367,8 +385,8 @@ tier_usage file_tier::do_usage() const noexcept {
     usage.pages = slots_.used();
     usage.stored_bytes = usage.pages * page_size;
     usage.occupied_bytes = usage.stored_bytes;
-    usage.memory_bytes =
-        pool_.record_bytes() / owners + ops_.memory_bytes() + 2 * reaped_.size() * sizeof(io_op*);
+    usage.memory_bytes = pool_.record_bytes() / owners + ops_.memory_bytes() +
+                         2 * reaped_.size() * sizeof(io_op*) + queue_->memory_bytes();
     const std::uint64_t unheld = std::uint64_t{pool_.free_extents()} * pool_.slots_per_extent();
     const std::uint64_t most =
         std::min<std::uint64_t>(slots_.held() + unheld / owners, pool_.slots());

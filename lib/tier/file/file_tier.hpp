@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// A swap tier on a file or block device.
+/// A swap tier on a file, a block device, or whatever else has an aio_queue.
 ///
 ///     store/load ─► waiting (linked through tier_data) ─► run_op: one I/O of up to 64 neighbouring
 ///                                                         slots ─► submit ─► reap ─► done ─►
@@ -14,10 +14,11 @@
 /// (slot_name.hpp) and verified when it is read: a torn, lost or misdirected write shows as
 /// `corrupt`.
 ///
-/// Freed slots are discarded on a worker in groups of 64 (trim_job), while there is no other I/O.
+/// Freed slots are discarded in groups of 64 (trimmer), while there is no other I/O.
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,7 +26,7 @@
 #include "tier/file/aio_queue.hpp"
 #include "tier/file/file_store.hpp"
 #include "tier/file/slot_allocator.hpp"
-#include "tier/file/trim_job.hpp"
+#include "tier/file/trimmer.hpp"
 #include "tier/request_list.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/detail/growing_table.hpp"
@@ -36,11 +37,14 @@ namespace uffdmm {
 class file_tier final : public swap_tier, private trim_listener {
   public:
     struct parts {
-        std::shared_ptr<file_store> store;
-        std::unique_ptr<aio_queue> queue; ///< on store->fd(), for at least `depth` I/Os
+        std::shared_ptr<slot_store> store;
+        std::unique_ptr<aio_queue> queue; ///< on the store, for at least `depth` I/Os
         unsigned depth = 1;
         executor& workers; ///< after the tier, these two finish a trim that is under way
         mailbox& home;
+        tier_latency latency = tier_latency::local;
+        /// Where a worker that waits for the medium is not good enough.
+        std::function<std::unique_ptr<trimmer>(aio_queue&, trim_listener&)> make_trimmer;
     };
     file_tier(std::string name, parts p);
     /// Waits for I/O under way; requests that have not ended never will.
@@ -61,7 +65,9 @@ class file_tier final : public swap_tier, private trim_listener {
     void do_poll(tier_client& client) noexcept override;
     [[nodiscard]] int do_event_fd() const noexcept override { return queue_->event_fd(); }
     [[nodiscard]] tier_usage do_usage() const noexcept override;
+    [[nodiscard]] bool do_reachable() const noexcept override { return queue_->reachable(); }
 
+    void refuse_all(std::span<store_request* const> requests) noexcept;
     void store_run(std::span<store_request* const> requests) noexcept;
     void remember_checksum(store_request& request) noexcept;
     [[nodiscard]] std::uint32_t number_of(slot_id name) const noexcept {
@@ -105,7 +111,7 @@ class file_tier final : public swap_tier, private trim_listener {
     void trim_ended() noexcept override;
     [[nodiscard]] bool trim_is_urgent() const noexcept;
 
-    std::shared_ptr<file_store> store_;
+    std::shared_ptr<slot_store> store_;
     extent_pool& pool_;
     slot_naming naming_;
     slot_allocator slots_;
@@ -123,8 +129,7 @@ class file_tier final : public swap_tier, private trim_listener {
     request_list<store_request> done_stores_;
     request_list<load_request> done_loads_;
     bool delivering_ = false;
-    executor& workers_;
-    std::unique_ptr<trim_job> trim_;
+    std::unique_ptr<trimmer> trim_;
 };
 
 /// Opens and sizes the storage that all shards' tiers will share. Throws setup_error naming the key

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// Gives the blocks of free slots back on a worker: punching a hole takes the file's lock, waits
-/// for I/O under way and writes the journal, milliseconds that a fault must not wait.
+/// Gives the blocks of free slots of a file back on a worker: punching a hole takes the file's
+/// lock, waits for I/O under way and writes the journal, milliseconds that a fault must not wait.
 ///
 ///                start()            worker              mailbox
 ///     idle ─────────────► queued ───────────► running ─────────► idle
@@ -15,25 +15,17 @@
 #include <memory>
 #include <utility>
 
-#include "tier/file/file_store.hpp"
+#include "tier/file/slot_store.hpp"
+#include "tier/file/trimmer.hpp"
 #include "uffdmm/check.hpp"
 #include "uffdmm/executor.hpp"
 
 namespace uffdmm {
 
-class trim_listener {
-  public:
-    /// Shard thread: the slots may be given out again.
-    virtual void trim_ended() noexcept = 0;
-
-  protected:
-    ~trim_listener() = default;
-};
-
 /// Owner: a file tier, until it calls abandon(). All but run() on its thread.
 class trim_job final : public job {
   public:
-    trim_job(file_store& store, mailbox& home, trim_listener& listener)
+    trim_job(slot_store& store, mailbox& home, trim_listener& listener)
         : job(home), store_(store), listener_(&listener) {}
     ~trim_job() = default;
 
@@ -83,11 +75,26 @@ class trim_job final : public job {
   private:
     enum class state : std::uint8_t { queued, running, ended };
 
-    file_store& store_;
+    slot_store& store_;
     trim_listener* listener_;
     slot_run run_;
     bool busy_ = false;
     std::atomic<state> state_{state::ended};
+};
+
+/// Owner: a file tier; all calls from its thread.
+class worker_trimmer final : public trimmer {
+  public:
+    worker_trimmer(slot_store& store, executor& workers, mailbox& home, trim_listener& listener)
+        : workers_(workers), job_(std::make_unique<trim_job>(store, home, listener)) {}
+    ~worker_trimmer() override { trim_job::abandon(std::move(job_)); }
+
+    [[nodiscard]] bool busy() const noexcept override { return job_->busy(); }
+    void start(slot_run run) noexcept override { job_->start(run, workers_); }
+
+  private:
+    executor& workers_;
+    std::unique_ptr<trim_job> job_;
 };
 
 } // namespace uffdmm
