@@ -52,9 +52,25 @@ class Runner:
                 "--", self.qemu, "-m", memory, *self.arguments]
 
 
+def backend_tier(place, text):
+    """ram:SIZE[:lz4|zstd] or file:PATH:SIZE, which uffdmm-run takes, as options of the object."""
+    kind, rest = text.split(":", 1)
+    if kind == "ram":
+        size, _, compression = rest.partition(":")
+        options = {"kind": kind, "size": size, "compression": compression or "lz4"}
+    elif kind == "file":
+        path, _, size = rest.rpartition(":")
+        options = {"kind": kind, "path": path.replace(",", ",,"), "size": size}
+    else:
+        raise ValueError(f"tier {text}: allowed are ram:SIZE[:lz4|zstd] and file:PATH:SIZE")
+    options["name"] = f"{kind}{place}"
+    return [f"tiers.{place}.{key}={value}" for key, value in options.items()]
+
+
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """A QEMU with memory-backend-uffdmm. `options`: more of the object's."""
+    """A QEMU with memory-backend-uffdmm: `qemu` is what shim/qemu/build.sh printed. `tiers` as
+    Runner's; `options`: more of the object's."""
     qemu: str
     limit: str = "256M"
     tiers: tuple = ()
@@ -64,8 +80,9 @@ class Backend:
 
     def command(self, memory, _folder):
         """As Plain's."""
-        tiers = [f"tiers.{place}={tier}" for place, tier in enumerate(self.tiers)]
+        tiers = [word for place, tier in enumerate(self.tiers)
+                 for word in backend_tier(place, tier)]
         ram = ",".join(["memory-backend-uffdmm", "id=ram0", f"size={memory}",
                         f"limit={self.limit}", *tiers, *self.options])
-        return [self.qemu, "-L", "/usr/share/seabios", "-L", "/usr/share/qemu", "-m", memory,
-                "-object", ram, "-machine", "memory-backend=ram0", *self.arguments]
+        return [self.qemu, "-m", memory, "-object", ram, "-machine", "memory-backend=ram0",
+                *self.arguments]
