@@ -88,6 +88,7 @@ bool has_data(int fd, off_t offset, std::size_t bytes) noexcept {
     ::close(own);
     return !none;
 }
+
 /// Lines like "7f00-7f80 rw-s 00000000 00:01 1061 /memfd:ram (deleted)".
 bool mapped_elsewhere(const file_identity& file, std::uintptr_t begin,
                       std::uintptr_t end) noexcept {
@@ -107,6 +108,29 @@ bool mapped_elsewhere(const file_identity& file, std::uintptr_t begin,
                             &minor_number, &number) == 5 &&
                 file_identity{::makedev(major_number, minor_number), number} == file &&
                 (to <= begin || from >= end);
+    }
+    (void)std::fclose(maps);
+    return found;
+}
+
+/// Lines like those of maps, each followed by figures like "Rss:   12 kB".
+bool touched(std::uintptr_t begin, std::uintptr_t end) noexcept {
+    const inside_scope library;
+    std::FILE* const maps = std::fopen("/proc/self/smaps", "re");
+    if (maps == nullptr)
+        return true;
+    bool found = false;
+    bool in_range = false;
+    std::array<char, 512> line;
+    while (!found && std::fgets(line.data(), line.size(), maps) != nullptr) {
+        std::uintptr_t from = 0;
+        std::uintptr_t to = 0;
+        std::size_t kibibytes = 0;
+        if (std::sscanf(line.data(), "%lx-%lx ", &from, &to) == 2)
+            in_range = from < end && to > begin;
+        else if (in_range && (std::sscanf(line.data(), "Rss: %zu", &kibibytes) == 1 ||
+                              std::sscanf(line.data(), "Swap: %zu", &kibibytes) == 1))
+            found = kibibytes != 0;
     }
     (void)std::fclose(maps);
     return found;

@@ -36,5 +36,7 @@ struct backing_file {
 /// Whether this process maps the file outside of [begin, end), too.
 [[nodiscard]] bool mapped_elsewhere(const file_identity& file, std::uintptr_t begin,
                                     std::uintptr_t end) noexcept;
+/// Whether a part of the range was touched, or might have been.
+[[nodiscard]] bool touched(std::uintptr_t begin, std::uintptr_t end) noexcept;
 
 } // namespace preload

@@ -20,8 +20,8 @@ using namespace preload;
 
 /// The space if the file's memory is managed, else nullptr.
 managed_space* space_of(int fd, file_identity& file) noexcept {
-    managed_space* const s = inside ? nullptr : space();
-    return s != nullptr && !s->forgotten() && identify(fd, file) && s->manages(file) ? s : nullptr;
+    managed_space* const s = space_in_use();
+    return s != nullptr && identify(fd, file) && s->manages(file) ? s : nullptr;
 }
 
 int refuse(managed_space& s, const char* what) noexcept {
@@ -47,7 +47,7 @@ int allocate(int fd, int mode, off_t offset, off_t bytes) noexcept {
         return absorb_allocation(*s);
     if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) == 0)
         return refuse(*s, "a fallocate that moves contents");
-    const int result = raw::allocate(fd, mode, offset, bytes);
+    const int result = raw::allocate(s->descriptor_of(file, fd), mode, offset, bytes);
     if (result == 0) {
         s->counts().add(count::discards);
         (void)s->discard_file(file, offset, static_cast<std::size_t>(bytes));
@@ -67,7 +67,7 @@ int truncate(int fd, off_t bytes) noexcept {
     managed_space* const s = space_of(fd, file);
     if (s != nullptr && bytes < s->managed_end(file))
         return refuse(*s, "a truncation");
-    return raw::truncate(fd, bytes);
+    return raw::truncate(s == nullptr ? fd : s->descriptor_of(file, fd), bytes);
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "run/backing_file.hpp"
+#include "run/descriptors.hpp"
 #include "run/inside.hpp"
 #include "run/raw_calls.hpp"
 #include "run/recognition.hpp"
@@ -42,6 +43,18 @@ stand_in looks_of(const mapping_request& mapping) noexcept {
     return looks;
 }
 
+/// Why memory that looks shared is not this process's alone; nullptr: it is.
+const char* others_have_it(managed_space& s, const mapping_request& mapping) noexcept {
+    if ((mapping.flags & MAP_TYPE) != MAP_SHARED)
+        return nullptr;
+    file_identity file;
+    if (identify(mapping.fd, file) && s.given().contains(file))
+        return "its file was sent to another process";
+    if (mapping.forks != s.forks())
+        return "the process forked after it was mapped, so that a child shares it";
+    return nullptr;
+}
+
 } // namespace
 
 void tell_managed(managed_space& s, std::size_t bytes, void* address) noexcept {
@@ -53,11 +66,21 @@ void tell_managed(managed_space& s, std::size_t bytes, void* address) noexcept {
 void take_over(managed_space& s, const mapping_request& mapping) noexcept {
     const inside_scope library;
     std::array<char, 320> text;
-    if (const char* const why = obstacle(mapping, text.data(), text.size()); why != nullptr)
+    if (const char* why = obstacle(mapping, text.data(), text.size());
+        why != nullptr || (why = others_have_it(s, mapping)) != nullptr)
         return refuse(s, mapping, why);
+    const stand_in looks = looks_of(mapping);
+    const int name = looks.shared && looks.fd >= 0 ? name_of_file(looks.fd) : -1;
+    if (looks.shared && looks.fd >= 0 && name < 0)
+        return refuse(s, mapping, "its file cannot be opened by way of /proc");
     if (!place(mapping, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1))
         return refuse(s, mapping, "there is no room for private memory in its place");
-    if (s.adopt(mapping.address, mapping.bytes, looks_of(mapping)))
+    const bool managed = s.adopt(mapping.address, mapping.bytes, looks);
+    if (managed && name >= 0 && !leave_names_only(name, looks.file, looks.fd))
+        ::_exit(cannot_start);
+    if (name >= 0)
+        ::close(name);
+    if (managed)
         return tell_managed(s, mapping.bytes, mapping.address);
     if (!place(mapping, mapping.flags & ~MAP_POPULATE, mapping.fd))
         ::_exit(cannot_start);

@@ -24,6 +24,7 @@ struct mapping_request {
     int flags = 0;
     int fd = -1;
     off_t offset = 0;
+    unsigned forks = 0; ///< how often the process had forked when it was made
 
     [[nodiscard]] std::uintptr_t begin() const noexcept {
         return reinterpret_cast<std::uintptr_t>(address);

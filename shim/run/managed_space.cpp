@@ -74,9 +74,12 @@ void managed_space::start() {
 void managed_space::before_fork() noexcept {
     ::pthread_mutex_lock(&changes_);
     known_.lock();
+    given_.lock();
+    forks_.fetch_add(1);
 }
 
 void managed_space::after_fork() noexcept {
+    given_.unlock();
     known_.unlock();
     ::pthread_mutex_unlock(&changes_);
 }
@@ -139,6 +142,8 @@ managed_space::area* managed_space::add_area(void* address, std::size_t bytes, b
     }
     slot->whole = whole;
     slot->looks = looks;
+    if (looks.shared && looks.fd >= 0)
+        stand_ins_.fetch_add(1);
     const auto begin = reinterpret_cast<std::uintptr_t>(address);
     slot->begin.store(begin, std::memory_order_relaxed);
     slot->end.store(begin + bytes, std::memory_order_release); // pairs with find()
@@ -168,6 +173,8 @@ void managed_space::remove_area(area& gone) noexcept {
     gone.used.destroy();
     if (gone.looks.fd >= 0)
         ::close(gone.looks.fd);
+    if (gone.looks.shared && gone.looks.fd >= 0)
+        stand_ins_.fetch_sub(1);
     gone.looks = {};
     (void)raw::unmap(reinterpret_cast<void*>(begin), bytes); // NOLINT(performance-no-int-to-ptr)
 }
@@ -265,6 +272,18 @@ void managed_space::zero(std::uintptr_t from, std::uintptr_t to) noexcept {
 
 bool managed_space::manages(const file_identity& file) const noexcept {
     return std::any_of(areas_.begin(), areas_.end(), [&](const area& a) { return a.is_of(file); });
+}
+
+bool managed_space::stands_in_for(const file_identity& file) const noexcept {
+    return has_stand_ins() && std::any_of(areas_.begin(), areas_.end(), [&](const area& a) {
+               return a.is_of(file) && a.looks.shared;
+           });
+}
+
+int managed_space::descriptor_of(const file_identity& file, int otherwise) const noexcept {
+    const auto found =
+        std::find_if(areas_.begin(), areas_.end(), [&](const area& a) { return a.is_of(file); });
+    return found == areas_.end() ? otherwise : found->looks.fd;
 }
 
 off_t managed_space::managed_end(const file_identity& file) const noexcept {

@@ -14,6 +14,8 @@
 #include <pthread.h>
 
 #include "run/backing_file.hpp"
+#include "run/given_files.hpp"
+#include "run/inside.hpp"
 #include "run/known_mappings.hpp"
 #include "run/page_bitmap.hpp"
 #include "run/settings.hpp"
@@ -51,6 +53,7 @@ class managed_space {
     [[nodiscard]] const settings& asked() const noexcept { return asked_; }
     [[nodiscard]] tally& counts() noexcept { return counts_; }
     [[nodiscard]] known_mappings& known() noexcept { return known_; }
+    [[nodiscard]] given_files& given() noexcept { return given_; }
     [[nodiscard]] bool started() const noexcept {
         return owner_.load(std::memory_order_acquire) != nullptr; // pairs with start()
     }
@@ -68,6 +71,13 @@ class managed_space {
     /// The range of a file reads as zeros where it is managed. False if it is not.
     bool discard_file(const file_identity& file, off_t offset, std::size_t bytes) noexcept;
     [[nodiscard]] bool manages(const file_identity& file) const noexcept;
+    /// Whether there are files whose contents are in managed memory.
+    [[nodiscard]] bool has_stand_ins() const noexcept { return stand_ins_.load() != 0; }
+    /// Whether the file's contents are in managed memory, and not in the file. In a child of fork,
+    /// too: the file has none there either.
+    [[nodiscard]] bool stands_in_for(const file_identity& file) const noexcept;
+    /// The library's own descriptor of a managed file; `otherwise` if it is not managed.
+    [[nodiscard]] int descriptor_of(const file_identity& file, int otherwise) const noexcept;
     /// Offset in the file behind the last byte that is managed.
     [[nodiscard]] off_t managed_end(const file_identity& file) const noexcept;
     /// Whether the memory there looks shared.
@@ -86,6 +96,8 @@ class managed_space {
     /// Permissions differ within areas: they are set back when addresses are given back.
     void permissions_changed() noexcept { mixed_permissions_.store(true); }
 
+    /// How often the process forked, or is a fork: what it shares it has shared with a child.
+    [[nodiscard]] unsigned forks() const noexcept { return forks_.load(); }
     /// Around fork: no other thread is changing anything.
     void before_fork() noexcept;
     void after_fork() noexcept;
@@ -128,6 +140,9 @@ class managed_space {
     std::array<area, most_areas> areas_;
     pthread_mutex_t changes_ = PTHREAD_MUTEX_INITIALIZER; ///< the areas and who uses their pages
     known_mappings known_;
+    given_files given_;
+    std::atomic<unsigned> forks_{0};
+    std::atomic<unsigned> stand_ins_{0}; ///< areas that look like a shared file
     std::atomic<bool> mixed_permissions_{false};
     /// In a page that every child of this process finds wiped, however it was made. nullptr: not
     /// started.
@@ -137,5 +152,11 @@ class managed_space {
 /// nullptr before the program starts, where nothing is managed, and in children of fork.
 [[nodiscard]] managed_space* space() noexcept;
 void set_space(managed_space* s) noexcept;
+
+/// The space for a call of the program's; nullptr: the call is to go its usual way.
+[[nodiscard]] inline managed_space* space_in_use() noexcept {
+    managed_space* const s = inside ? nullptr : space();
+    return s == nullptr || s->forgotten() ? nullptr : s;
+}
 
 } // namespace preload

@@ -26,12 +26,6 @@ using namespace preload;
 constexpr int read_write = PROT_READ | PROT_WRITE;
 constexpr int fixed_flags = MAP_FIXED | MAP_FIXED_NOREPLACE;
 
-/// The space, unless this thread is the library's, or there is none.
-managed_space* the_space() noexcept {
-    managed_space* const s = inside ? nullptr : space();
-    return s == nullptr || s->forgotten() ? nullptr : s;
-}
-
 int fail(int error) noexcept {
     errno = error;
     return -1;
@@ -91,25 +85,33 @@ void adopt_mapping(managed_space& s, const mapping_request& mapped) noexcept {
         (void)left_alone(s, mapped.bytes, "the library refused it");
 }
 
+void remember(managed_space& s, mapping_request mapped) noexcept {
+    mapped.forks = s.forks();
+    s.known().remember(mapped);
+}
+
 /// A mapping of the program's that exists, and is large enough.
 void consider(managed_space& s, const mapping_request& mapped) noexcept {
     const judgement verdict = judge(mapped);
     if (verdict.what == action::take)
         adopt_mapping(s, mapped);
     else if (verdict.what == action::remember)
-        s.known().remember(mapped);
+        remember(s, mapped);
     else
         (void)left_alone(s, mapped.bytes, verdict.why);
 }
 
-/// Memory of a managed file is not in the file: a second mapping would show something else.
-bool is_second_mapping(managed_space& s, const mapping_request& asked) noexcept {
+/// Memory of a managed file is not in the file: a second mapping would show something else. That
+/// is so in a child of fork, too.
+bool is_second_mapping(const mapping_request& asked) noexcept {
+    managed_space* const s = inside ? nullptr : space();
     file_identity file;
-    if (asked.fd < 0 || (asked.flags & MAP_ANONYMOUS) != 0 || !identify(asked.fd, file) ||
-        !s.manages(file))
+    if (s == nullptr || asked.fd < 0 || (asked.flags & MAP_ANONYMOUS) != 0 || !s->has_stand_ins() ||
+        !identify(asked.fd, file) || !s->stands_in_for(file))
         return false;
-    s.counts().add(count::refused);
-    tell("refuses a second mapping, of %zu bytes, of a file whose memory is managed", asked.bytes);
+    s->counts().add(count::refused);
+    tell("refuses a second mapping, of %zu bytes, of \"%s\", whose contents are managed memory",
+         asked.bytes, inspect(asked.fd).name.data());
     return true;
 }
 
@@ -131,13 +133,13 @@ void* map_large(managed_space& s, mapping_request asked) noexcept {
 void* map(void* address, std::size_t bytes, int protection, int flags, int fd,
           off_t offset) noexcept {
     const mapping_request asked{address, bytes, protection, flags, fd, offset};
-    managed_space* const s = the_space();
-    if (s == nullptr || bytes == 0 || bytes > PTRDIFF_MAX)
-        return map_as_usual(asked);
-    if (is_second_mapping(*s, asked)) {
+    managed_space* const s = space_in_use();
+    if (is_second_mapping(asked)) {
         errno = EPERM;
         return MAP_FAILED;
     }
+    if (s == nullptr || bytes == 0 || bytes > PTRDIFF_MAX)
+        return map_as_usual(asked);
     const bool fixed = (flags & fixed_flags) != 0;
     if (fixed && s->touches(address, bytes))
         return map_over_managed(*s, asked);
@@ -201,7 +203,7 @@ bool discards(managed_space& s, const void* address, int advice) noexcept {
 }
 
 int advise(void* address, std::size_t bytes, int advice) noexcept {
-    managed_space* const s = the_space();
+    managed_space* const s = space_in_use();
     if (s == nullptr)
         return raw::advise(address, bytes, advice);
     if (advice == MADV_DONTFORK)
@@ -222,7 +224,7 @@ int advise(void* address, std::size_t bytes, int advice) noexcept {
 
 /// Locked memory cannot be evicted.
 bool absorbs_lock(const void* address, std::size_t bytes) noexcept {
-    managed_space* const s = the_space();
+    managed_space* const s = space_in_use();
     if (s == nullptr || !s->touches(address, bytes))
         return false;
     if (s->counts().add(count::absorbed_locks) == 0 || s->asked().verbose)
@@ -251,7 +253,7 @@ void* intercepted_mmap64(void* address, std::size_t bytes, int protection, int f
 }
 
 INTERCEPTED int munmap(void* address, std::size_t bytes) noexcept {
-    managed_space* const s = the_space();
+    managed_space* const s = space_in_use();
     if (s != nullptr)
         s->known().forget(address, bytes);
     if (s == nullptr || !s->touches(address, bytes))
@@ -275,7 +277,7 @@ INTERCEPTED void* mremap(void* address, std::size_t before, std::size_t after, i
         target = __builtin_va_arg(arguments, void*);
         __builtin_va_end(arguments);
     }
-    managed_space* const s = the_space();
+    managed_space* const s = space_in_use();
     if (s == nullptr || !(s->touches(address, before) ||
                           ((flags & MREMAP_FIXED) != 0 && s->touches(target, after))))
         return raw::remap(address, before, after, flags, target);
@@ -293,7 +295,7 @@ INTERCEPTED int posix_madvise(void* address, std::size_t bytes, int advice) noex
 }
 
 INTERCEPTED int mprotect(void* address, std::size_t bytes, int protection) noexcept {
-    managed_space* const s = the_space();
+    managed_space* const s = space_in_use();
     if (s != nullptr && s->touches(address, bytes))
         s->permissions_changed();
     const int result = raw::protect(address, bytes, protection);
@@ -317,7 +319,7 @@ INTERCEPTED int mlock2(const void* address, std::size_t bytes, unsigned flags) n
 }
 
 INTERCEPTED int mlockall(int flags) noexcept {
-    managed_space* const s = the_space();
+    managed_space* const s = space_in_use();
     if (s == nullptr)
         return static_cast<int>(::syscall(SYS_mlockall, flags));
     s->counts().add(count::absorbed_locks);

@@ -2,13 +2,12 @@
 #include "run/next_functions.hpp"
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 
 #include <dlfcn.h>
 
+#include "run/find_next.hpp"
 #include "run/inside.hpp"
-#include "run/tell.hpp"
 
 namespace preload {
 
@@ -18,16 +17,6 @@ namespace {
 
 constinit next_functions found{};
 constinit std::atomic<bool> ready{false};
-
-template <typename Function>
-void find(Function& function, const char* name) noexcept {
-    void* const symbol = ::dlsym(RTLD_NEXT, name);
-    if (symbol == nullptr) {
-        tell("the program has no %s", name);
-        std::abort();
-    }
-    std::memcpy(&function, &symbol, sizeof function);
-}
 
 /// Whether the C library defines the function.
 bool is_of_c_library(void* (*function)(std::size_t)) noexcept {
@@ -43,16 +32,16 @@ bool is_of_c_library(void* (*function)(std::size_t)) noexcept {
 /// dlsym may allocate: it gets memory of the library, being `inside`.
 void find_all() noexcept {
     const inside_scope library;
-    find(found.malloc, "malloc");
-    find(found.free, "free");
-    find(found.calloc, "calloc");
-    find(found.realloc, "realloc");
-    find(found.memalign, "memalign");
-    find(found.posix_memalign, "posix_memalign");
-    find(found.aligned_alloc, "aligned_alloc");
-    find(found.malloc_usable_size, "malloc_usable_size");
-    find(found.pthread_create, "pthread_create");
-    find(found.posix_fallocate, "posix_fallocate");
+    find_next(found.malloc, "malloc");
+    find_next(found.free, "free");
+    find_next(found.calloc, "calloc");
+    find_next(found.realloc, "realloc");
+    find_next(found.memalign, "memalign");
+    find_next(found.posix_memalign, "posix_memalign");
+    find_next(found.aligned_alloc, "aligned_alloc");
+    find_next(found.malloc_usable_size, "malloc_usable_size");
+    find_next(found.pthread_create, "pthread_create");
+    find_next(found.posix_fallocate, "posix_fallocate");
     found.maps_unseen = is_of_c_library(found.malloc);
 }
 

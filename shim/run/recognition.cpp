@@ -47,6 +47,8 @@ judgement judge(const mapping_request& mapping) noexcept {
 }
 
 const char* obstacle(const mapping_request& mapping, char* text, std::size_t room) noexcept {
+    if (touched(mapping.begin(), mapping.end()))
+        return "the program has used it already";
     if (anonymous(mapping))
         return nullptr;
     const backing_file file = inspect(mapping.fd);

@@ -17,8 +17,16 @@ EXPECTED = {
     "child": ["mappings"],
     "threads": ["mappings", "large_blocks"],
     "shared": ["mappings", "discards", "absorbed_advice", "absorbed_preallocation", "refused"],
+    "sharing": ["mappings", "refused"],
     "reserved": ["mappings", "absorbed_advice"],
     "daemon": ["mappings"],
+}
+# What must be said on standard error, by test.
+SAID = {
+    "sharing": ["/dev/vfio/7", "/dev/iommu", "/dev/vhost-vdpa-0", "/dev/infiniband/uverbs0",
+                "/dev/udmabuf", "/dev/sev", "send \"memory\"", "VFIO_IOMMU_MAP_DMA",
+                "IOMMU_IOAS_MAP", "KVM_MEMORY_ENCRYPT_REG_REGION",
+                "a second mapping", "open \"memory\" again"],
 }
 run, name, *arguments = sys.argv[1:]
 with tempfile.NamedTemporaryFile() as stats:
@@ -30,6 +38,8 @@ with tempfile.NamedTemporaryFile() as stats:
         figures = json.load(file)
 problems = [f"{counter} is 0" for counter in EXPECTED[name]
             if figures["interception"][counter] == 0]
+problems += [f"standard error does not say {text}" for text in SAID.get(name, [])
+             if text not in done.stderr]
 library = figures["library"]
 if library["faults"] == 0:
     problems.append("the library served no fault")

@@ -1,32 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Guest RAM as VMMs make it from a memfd: addresses reserved, the memfd mapped over them, the rest
- * given back, and MADV_DONTFORK. Contents stay on DONTNEED and go where a hole is punched, and
- * nothing else may have the file. */
-#include "check.h"
+/* Guest RAM from a memfd: contents stay on DONTNEED and go where a hole is punched, and nothing
+ * else may have the file, whose contents are gone with the memory. */
+#include "guest_ram.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-static char* guest_ram(int fd, size_t bytes, int flags) {
-    const size_t room = bytes + MEBIBYTES(2);
-    char* reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(reserved != MAP_FAILED);
-    char* memory = reserved + MEBIBYTES(1);
-    CHECK(mmap(memory, bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == memory);
-    CHECK(munmap(reserved, MEBIBYTES(1)) == 0);
-    CHECK(munmap(memory + bytes, MEBIBYTES(1)) == 0);
-    CHECK(madvise(memory, bytes, MADV_HUGEPAGE) == 0);
-    CHECK(madvise(memory, bytes, MADV_DONTFORK) == 0);
-    return memory;
-}
-
-static int memfd(size_t bytes) {
-    const int fd = memfd_create("memory", MFD_CLOEXEC);
-    CHECK(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0);
-    return fd;
-}
 
 static void punch(int fd, char* memory, size_t bytes) {
     CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MEBIBYTES(8), MEBIBYTES(8)) ==
@@ -39,7 +17,7 @@ static void punch(int fd, char* memory, size_t bytes) {
 }
 
 static void shared_memory(size_t bytes) {
-    const int fd = memfd(bytes);
+    const int fd = memory_file(bytes);
     char* memory = guest_ram(fd, bytes, MAP_SHARED);
     fill(memory, bytes, 3);
     CHECK(madvise(memory, bytes, MADV_DONTNEED) == 0);
@@ -53,12 +31,12 @@ static void shared_memory(size_t bytes) {
     CHECK(mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM);
     CHECK(ftruncate(fd, MEBIBYTES(1)) != 0 && errno == EPERM);
     CHECK(munmap(memory, bytes) == 0);
-    CHECK(mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+    CHECK(mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EBADF);
     close(fd);
 }
 
 static void private_memory(size_t bytes) {
-    const int fd = memfd(bytes);
+    const int fd = memory_file(bytes);
     char* memory = guest_ram(fd, bytes, MAP_PRIVATE);
     fill(memory, bytes, 5);
     CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0);
