@@ -64,6 +64,7 @@ void set_reclaim(uffdmm_stats& out, const stats& in) {
     out.prefetch_hits = in.prefetch_hits;
     out.prefetch_waste = in.prefetch_waste;
     out.one_pass_faults = in.one_pass_faults;
+    out.migration_reads = in.migration_reads;
 }
 
 /// Every output struct comes with the size its program knows.

@@ -106,6 +106,9 @@ struct stats {
     /// bring in is evicted first and says nothing of the guest's working set.
     std::uint64_t one_pass_faults = 0;
 
+    // Migration.
+    std::uint64_t migration_reads = 0; ///< pages read for one, which stayed where they were
+
     std::vector<tier_stats> tiers; ///< in chain order; the first is "same-filled"
 };
 

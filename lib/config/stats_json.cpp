@@ -18,7 +18,7 @@ struct counter_field {
     std::uint64_t Object::*member;
 };
 
-constexpr std::array<counter_field<stats>, 31> counters{{
+constexpr std::array<counter_field<stats>, 32> counters{{
     {"limit_bytes", &stats::limit_bytes},
     {"region_bytes", &stats::region_bytes},
     {"host_memory_bytes", &stats::host_memory_bytes},
@@ -50,6 +50,7 @@ constexpr std::array<counter_field<stats>, 31> counters{{
     {"prefetch_hits", &stats::prefetch_hits},
     {"prefetch_waste", &stats::prefetch_waste},
     {"one_pass_faults", &stats::one_pass_faults},
+    {"migration_reads", &stats::migration_reads},
 }};
 
 constexpr std::array<counter_field<tier_stats>, 12> tier_counters{{

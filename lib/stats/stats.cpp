@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "uffdmm/stats.hpp"
 
+#include "uffdmm/page_record.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -59,6 +61,26 @@ const char* to_string(resolution kind) noexcept {
         return "minor";
     case resolution::poisoned:
         return "poisoned";
+    }
+    return "unknown";
+}
+
+const char* to_string(page_kind kind) noexcept {
+    switch (kind) {
+    case page_kind::untouched:
+        return "untouched";
+    case page_kind::same_filled:
+        return "same_filled";
+    case page_kind::resident:
+        return "resident";
+    case page_kind::swapped:
+        return "swapped";
+    case page_kind::located:
+        return "located";
+    case page_kind::lost:
+        return "lost";
+    case page_kind::unreadable:
+        return "unreadable";
     }
     return "unknown";
 }

@@ -103,5 +103,6 @@ TEST_CASE("abi: structs are laid out without gaps, as in version 0.1", "[abi]") 
     CHECK(offsetof(uffdmm_stats, faults_by_resolution) == 120);
     CHECK(offsetof(uffdmm_stats, tier_count) == 384);
     CHECK(offsetof(uffdmm_stats, one_pass_faults) == 392);
+    CHECK(offsetof(uffdmm_stats, migration_reads) == 400);
     CHECK(offsetof(uffdmm_tier_stats, degraded) == 112);
 }

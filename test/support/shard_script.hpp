@@ -4,8 +4,10 @@
 /// Runs a string of bytes as operations on a shard_world: the model test feeds it random bytes, the
 /// fuzzer its own. Every byte string is a valid script.
 
+#include <optional>
 #include <span>
 
+#include "support/look_model.hpp"
 #include "support/shard_world.hpp"
 
 namespace uffdmm::test {
@@ -21,6 +23,8 @@ class shard_script {
         while (!bytes_.empty()) {
             operation(world);
             world.check();
+            if (looking_)
+                looking_->check();
         }
         injecting_ = false;
         for (auto& c : world.controls) {
@@ -31,6 +35,7 @@ class shard_script {
             world.set_room(2 * pages_); // what fits nowhere may wait until there is room
         world.verify_all();
         world.steps(2000);
+        looking_.reset();
         world.check();
         while (!pinned_.empty())
             unpin(world);
@@ -123,8 +128,10 @@ class shard_script {
             sweep(w, what);
         else if (what < 190)
             w.steps(1 + what % 16);
-        else if (what < 198)
+        else if (what < 194)
             w.begin_discard(any_run(100));
+        else if (what < 198)
+            look(w);
         else if (what < 205)
             other_mapping(w, what);
         else if (what < 225)
@@ -186,6 +193,13 @@ class shard_script {
         UFFDMM_CHECK(w.run_command(command::kind::unpin, pinned_.back()).ok(), "unpin after pin");
         pinned_.pop_back();
     }
+    /// A migration looks at a window; a moment later it may look at the next.
+    void look(shard_world& w) {
+        if (looking_ && !looking_->done())
+            return;
+        looking_.reset();
+        looking_.emplace(w, any_run(page_watch::most));
+    }
     void other_mapping(shard_world& w, unsigned what) {
         const page_run run = any_run(20);
         for (page_index page = run.first; page < run.end(); page = page + 1)
@@ -229,6 +243,7 @@ class shard_script {
     std::span<const std::uint8_t> bytes_;
     page_count pages_ = 0;
     std::vector<page_run> pinned_;
+    std::optional<look_model> looking_;
     bool injecting_ = false;
     std::uint64_t operations_ = 0;
     unsigned period_ = 2;

@@ -158,6 +158,7 @@ class shard_world final : private waker, private squeeze_listener, private shard
 
     /// Starts a command that outlives the world's steps.
     void post(command& c) { mail_.post(c); }
+    [[nodiscard]] bool done(const command& c) { return !engine_has(c); }
     result<void> run_command(command::kind what, page_run run, command* keep = nullptr) {
         command local(what, run, engine->commands());
         command& c = keep != nullptr ? *keep : local;
@@ -240,6 +241,12 @@ class shard_world final : private waker, private squeeze_listener, private shard
             if (e.what == kind)
                 return true;
         return false;
+    }
+    /// How often the page was written since it was last discarded.
+    [[nodiscard]] std::uint32_t version(page_index page) const { return truth_[page.value]; }
+    /// The page may hold old contents or zeros: it is being discarded, or may be lost.
+    [[nodiscard]] bool uncertain(page_index page) const {
+        return being_discarded(page) || may_be_lost(page);
     }
     [[nodiscard]] unsigned machine_checks() const { return machine_checks_; }
     [[nodiscard]] page_state state(page_index page) const { return engine->table()[page].state(); }

@@ -17,6 +17,7 @@
 namespace uffdmm {
 
 class command_queue;
+struct peek_job;
 
 struct command final : message {
     enum class kind : std::uint8_t {
@@ -25,7 +26,10 @@ struct command final : message {
         discard,    ///< forget contents, and take them out of the guest
         pin,
         unpin,
-        query, ///< fills `answer` from `at` on
+        query,      ///< fills `answer` from `at` on
+        peek,       ///< what the pages are, and their contents: see peek_job
+        unwatch,    ///< the migration looks at no window any more
+        end_leases, ///< and nobody needs the locations it has named
         prefetch,
         evict,
         restore, ///< bring everything in and leave it writable
@@ -70,6 +74,7 @@ struct command final : message {
     result<void> outcome;
     std::array<run_of_state, 256> answer;
     std::size_t answers = 0;
+    peek_job* peek = nullptr;               ///< peek
     std::uint64_t deadline_ns = UINT64_MAX; ///< idle: when to give up, monotonic clock
     command* next = nullptr;
 

@@ -9,6 +9,7 @@
 #include "uffdmm/engine/discarder.hpp"
 #include "uffdmm/engine/evictor.hpp"
 #include "uffdmm/engine/fault_path.hpp"
+#include "uffdmm/engine/peeker.hpp"
 #include "uffdmm/engine/pin_table.hpp"
 #include "uffdmm/engine/reclaim.hpp"
 #include "uffdmm/engine/shard_core.hpp"
@@ -22,9 +23,9 @@ class command_runner {
   public:
     command_runner(shard_core<Kernel>& core, fault_path<Kernel>& faults, swap_in<Kernel>& reads,
                    swap_out<Kernel>& writes, evictor<Kernel>& evicts, reclaimer<Kernel>& reclaim,
-                   discarder<Kernel>& discards)
+                   discarder<Kernel>& discards, peeker<Kernel>& looks)
         : core_(core), faults_(faults), reads_(reads), writes_(writes), evictor_(evicts),
-          reclaim_(reclaim), discards_(discards), pins_(core.pages()) {}
+          reclaim_(reclaim), discards_(discards), looks_(looks), pins_(core.pages()) {}
 
     [[nodiscard]] command_queue& queue() { return queue_; }
     [[nodiscard]] bool idle() const { return queue_.front() == nullptr; }
@@ -81,6 +82,15 @@ class command_runner {
             return unpin(c);
         case command::kind::query:
             return query(c);
+        case command::kind::peek:
+            return {looks_.step(c), {}};
+        case command::kind::unwatch:
+            core_.watch.end();
+            return {};
+        case command::kind::end_leases:
+            for (tier_number tier = 1; tier <= core_.chain.last(); ++tier)
+                core_.chain.at(tier).end_leases();
+            return {};
         case command::kind::prefetch:
             return prefetch(c);
         case command::kind::evict:
@@ -382,7 +392,7 @@ class command_runner {
     }
     outcome stop() {
         restoring_ = true; // nothing new is started
-        if (reads_.in_flight() != 0 || writes_.in_flight() != 0)
+        if (reads_.in_flight() != 0 || writes_.in_flight() != 0 || looks_.in_flight() != 0)
             return unfinished();
         stopped_ = true;
         return {};
@@ -395,6 +405,7 @@ class command_runner {
     evictor<Kernel>& evictor_;
     reclaimer<Kernel>& reclaim_;
     discarder<Kernel>& discards_;
+    peeker<Kernel>& looks_;
     pin_table pins_;
     command_queue queue_;
     bool stuck_ = false;

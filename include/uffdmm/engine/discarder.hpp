@@ -20,6 +20,7 @@ class discarder {
     }
 
     void forget(page_index page) {
+        core_.watch.changes(page);
         page_entry& entry = core_.table[page];
         switch (entry.state()) {
         case page_state::untouched:

@@ -37,8 +37,9 @@ class evictor {
         std::uint64_t wanted = 0;
         for (unsigned i = 0; i < window_pages(base); ++i) {
             const page_index page = base + i;
-            if (evictable(page) && !core_.table[page].has(page_flag::fresh) &&
-                (page == victim || !core_.policy->keep(page)))
+            if (!evictable(page))
+                continue;
+            if (page == victim || (!spared(page) && !core_.policy->keep(page)))
                 wanted |= bit(i);
         }
         return evict(base, wanted);
@@ -84,16 +85,23 @@ class evictor {
     /// The policy's next victim that may leave; others move out of the way. no_page: `why` tells
     /// what was in the way.
     [[nodiscard]] page_index next_victim(evict_status& why) {
+        page_index watched = no_page;
         for (unsigned tries = 0; tries < most_passed_over; ++tries) {
             const page_index page = core_.policy->next_victim();
             const page_entry& entry = core_.table[page];
-            if (!entry.has(page_flag::pinned) && !entry.has(page_flag::fresh))
+            if (!entry.has(page_flag::pinned) && !spared(page))
                 return page;
             if (entry.has(page_flag::fresh))
                 why = evict_status::fresh;
+            else if (!entry.has(page_flag::pinned))
+                watched = page;
             core_.policy->requeue(page);
         }
-        return no_page;
+        return why == evict_status::fresh ? no_page : watched;
+    }
+    /// For a moment: somebody has just been woken to access it, or is reading it for a migration.
+    [[nodiscard]] bool spared(page_index page) const {
+        return core_.table[page].has(page_flag::fresh) || core_.watch.covers(page);
     }
     [[nodiscard]] unsigned window_pages(page_index base) const {
         return std::min<page_count>(cluster_pages, core_.pages() - base.value);

@@ -140,6 +140,7 @@ class installer {
         page_count at = 0;
         page_count intruder_at = run.count;
         install_status status = install_status::done;
+        core_.watch.changes(run); // before the guest can write
         while (at < run.count && status == install_status::done) {
             const kernel_result r = attempt(run.first + at, run.count - at);
             for (page_count i = 0; i < r.done; ++i)
@@ -211,6 +212,7 @@ class installer {
     }
 
     install_status move_back(page_index page, frame_index frame) {
+        core_.watch.changes(page); // before the guest can write
         const kernel_result r = core_.os.move_in(page, 1, frame);
         if (r.done == 1) {
             installed(page, page_op::take_back, true, false);

@@ -27,8 +27,10 @@ struct load_op : load_request {
         retrying, ///< failed, and somebody waits: will be read again
         settled   ///< installed, given up, or poisoned
     };
+    static constexpr std::uint32_t of_a_peek = UINT32_MAX;
+
     page_index page;
-    std::uint32_t batch = 0;
+    std::uint32_t batch = 0; ///< or of_a_peek: a migration's read, see peeker
     phase at = phase::settled;
     bool wanted = false;    ///< somebody waits for the page
     bool to_write = false;  ///< ... to write to it

@@ -30,10 +30,11 @@ class shard final : private tier_client {
                                std::move(p.tiers), p.observer),
           buffers_(buffer_pages(os.frames())), installer_(core_),
           reads_(core_, installer_, buffers_, *this, load_batch_count),
-          writes_(core_, buffers_, *this), evictor_(core_), discarder_(core_, reads_),
-          ahead_(core_, installer_, reads_), faults_(core_, installer_, reads_, ahead_, discarder_),
+          writes_(core_, buffers_, *this), looks_(core_, *this), evictor_(core_),
+          discarder_(core_, reads_), ahead_(core_, installer_, reads_),
+          faults_(core_, installer_, reads_, ahead_, discarder_),
           reclaim_(core_, installer_, evictor_, writes_),
-          commands_(core_, faults_, reads_, writes_, evictor_, reclaim_, discarder_) {
+          commands_(core_, faults_, reads_, writes_, evictor_, reclaim_, discarder_, looks_) {
         const byte_count metadata = core_.table.memory_bytes() + sizeof(*this);
         core_.counts.metadata_bytes.set(metadata);
         core_.money.charge(metadata);
@@ -53,7 +54,7 @@ class shard final : private tier_client {
     wait_hint step() {
         core_.step_ns = core_.os.now_ns();
         bool worked = mail_.drain() != 0;
-        if (writes_.in_flight() != 0 || reads_.in_flight() != 0 || ++rounds_ % 256 == 0)
+        if (in_flight() != 0 || ++rounds_ % 256 == 0)
             core_.chain.poll(*this);
         core_.chain.watch(writes_);
         writes_.pass_on();
@@ -92,7 +93,11 @@ class shard final : private tier_client {
     [[nodiscard]] const tier_chain& tiers() const { return core_.chain; }
     [[nodiscard]] const account& money() const { return core_.money; }
     /// Reads and writes of tiers under way.
-    [[nodiscard]] std::size_t in_flight() const { return reads_.in_flight() + writes_.in_flight(); }
+    [[nodiscard]] std::size_t in_flight() const {
+        return reads_.in_flight() + writes_.in_flight() + looks_.in_flight();
+    }
+    /// Any thread: page_watch::changed().
+    [[nodiscard]] std::uint64_t changed_pages() const { return core_.watch.changed(); }
     /// Tests and the shard thread.
     [[nodiscard]] const page_table& table() const { return core_.table; }
 
@@ -172,7 +177,12 @@ class shard final : private tier_client {
     }
 
     void store_done(store_request& request) noexcept override { writes_.store_done(request); }
-    void load_done(load_request& request) noexcept override { reads_.load_done(request); }
+    void load_done(load_request& request) noexcept override {
+        if (static_cast<load_op&>(request).batch == load_op::of_a_peek)
+            looks_.load_done(request);
+        else
+            reads_.load_done(request);
+    }
 
     mailbox& mail_;
     shard_core<Kernel> core_;
@@ -180,6 +190,7 @@ class shard final : private tier_client {
     installer<Kernel> installer_;
     swap_in<Kernel> reads_;
     swap_out<Kernel> writes_;
+    peeker<Kernel> looks_;
     evictor<Kernel> evictor_;
     discarder<Kernel> discarder_;
     read_ahead<Kernel> ahead_;

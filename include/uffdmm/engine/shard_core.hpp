@@ -15,6 +15,7 @@
 #include "uffdmm/engine/histogram.hpp"
 #include "uffdmm/engine/kernel.hpp"
 #include "uffdmm/engine/page_table.hpp"
+#include "uffdmm/engine/page_watch.hpp"
 #include "uffdmm/engine/passing_pages.hpp"
 #include "uffdmm/engine/staging.hpp"
 #include "uffdmm/engine/tier_chain.hpp"
@@ -57,6 +58,7 @@ struct shard_counters {
     counter one_pass_faults;
     counter unexpected_messages;
     counter foreign_pages;
+    counter migration_reads;
 };
 
 /// What a shard is tuned by; derived from manager_config and region_config.
@@ -101,6 +103,7 @@ struct shard_core {
     bool may_exceed = false; ///< nothing can be reclaimed: faults are served beyond the limit
     fresh_pages fresh;
     passing_pages passed;      ///< what one-pass readers have done with
+    page_watch watch;          ///< what a migration looks at
     std::uint64_t step_ns = 0; ///< the clock at the start of this step
 
     [[nodiscard]] page_count pages() const { return table.size(); }
@@ -144,12 +147,13 @@ struct shard_core {
         if (tier == same_filled_tier)
             --counts.same_filled_pages;
         else
-            chain.at(tier).release(slot);
+            chain.release(tier, slot);
     }
 
     /// Bookkeeping of a page that `op` just made resident (already charged). The entry's links
     /// belong to the policy from here on.
     void made_resident(page_index page, page_op op, install_cause cause) {
+        watch.changes(page);
         page_entry& entry = table[page];
         const std::uint32_t how_far = distance(entry);
         if (entry.has(page_flag::passing) && cause != install_cause::prefetch)
@@ -172,6 +176,7 @@ struct shard_core {
 
     /// Bookkeeping of a page that stops being resident; the caller applies the operation.
     void leaves_residence(page_index page) {
+        watch.changes(page);
         page_entry& entry = table[page];
         policy->removed(page);
         if (entry.has(page_flag::prefetched)) {

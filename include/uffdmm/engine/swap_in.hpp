@@ -380,7 +380,7 @@ class swap_in {
     page_count settle_from(load_batch& batch, page_count index) {
         load_op& op = batch.ops[index];
         if (op.abandoned && (op.at == phase::arrived || op.at == phase::retrying)) {
-            core_.chain.at(batch.tier).release(op.slot);
+            core_.chain.release(batch.tier, op.slot);
             core_.uncharge(1);
             finish(batch, op);
             return 1;
@@ -522,6 +522,7 @@ class swap_in {
         const tier_number tier = entry.tier();
         core_.forget_slot(entry);
         entry.apply(page_op::poison);
+        core_.watch.changes(page);
         ++core_.counts.poisoned_pages;
         core_.observer.on_event({event::kind::page_poisoned, core_.chain.at(tier).traits().name,
                                  core_.os.address(page), errc::poisoned});

@@ -106,6 +106,7 @@ class swap_out final : public store_listener {
                 return false;
             if (*pattern == 0) {
                 entry.apply(page_op::found_zero);
+                core_.watch.changes(page); // of shared memory the file may tell more now
                 ++core_.counts.dropped_zero;
             } else {
                 entry.set_fill_pattern(*pattern);
@@ -148,7 +149,7 @@ class swap_out final : public store_listener {
         page_entry& entry = core_.table[op.page];
         const bool valid = current(op);
         if (!valid)
-            core_.chain.at(op.tier).release(op.slot);
+            core_.chain.release(op.tier, op.slot);
         if (op.frame != no_frame) {
             if (valid) {
                 entry.clear(page_flag::storing);
@@ -162,7 +163,7 @@ class swap_out final : public store_listener {
             if (valid) {
                 entry.clear(page_flag::demoting);
                 entry.set_slot(op.tier, op.slot);
-                core_.chain.at(op.from).release(op.old_slot);
+                core_.chain.release(op.from, op.old_slot);
                 ++core_.chain.counters(op.from).demoted;
             }
             end_demotion(op);

@@ -21,6 +21,7 @@
 
 #include "uffdmm/engine/counter.hpp"
 #include "uffdmm/engine/page_entry.hpp"
+#include "uffdmm/engine/slot_holds.hpp"
 #include "uffdmm/tier.hpp"
 #include "uffdmm/types.hpp"
 
@@ -95,6 +96,18 @@ class tier_chain {
     [[nodiscard]] const swap_tier& at(tier_number tier) const { return *tiers_[tier - 1u]; }
     [[nodiscard]] tier_counters& counters(tier_number tier) { return counters_[tier]; }
     [[nodiscard]] const tier_counters& counters(tier_number tier) const { return counters_[tier]; }
+
+    /// Frees a slot that no page names any more, now or when its last hold ends.
+    void release(tier_number tier, slot_id slot) {
+        if (holds_.size() == 0 || !holds_.defer_release(tier, slot))
+            at(tier).release(slot);
+    }
+    /// The slot's contents stay until as many unholds. Returns false if too many are held.
+    [[nodiscard]] bool hold(tier_number tier, slot_id slot) { return holds_.add(tier, slot); }
+    void unhold(tier_number tier, slot_id slot) {
+        if (holds_.remove(tier, slot))
+            at(tier).release(slot);
+    }
 
     /// Whether a store starting at `first` has any tier to go to now.
     [[nodiscard]] bool can_store(tier_number first, std::uint64_t now_ns) const {
@@ -278,6 +291,7 @@ class tier_chain {
     std::array<health, max_tiers + 1> health_{};
     std::array<tier_number, max_tiers> remote_{}; ///< the first `remotes_`
     std::size_t remotes_ = 0;
+    slot_holds holds_;
     store_op* waiting_ = nullptr;
     byte_count memory_bytes_ = 0;
     bool used_ = true; ///< since the counters were refreshed
