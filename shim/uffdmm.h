@@ -526,7 +526,7 @@ struct uffdmm_stats {
     uint64_t prefetch_hits;
     uint64_t prefetch_waste;
 
-    uint64_t tier_count; /**< indexes for uffdmm_snapshot_tier; 0 is "same-filled" */
+    uint64_t tier_count;      /**< indexes for uffdmm_snapshot_tier; 0 is "same-filled" */
     uint64_t one_pass_faults; /**< of threads that read all memory once */
     uint64_t migration_reads; /**< pages read for a migration, left where they were */
 };
