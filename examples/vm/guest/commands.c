@@ -113,6 +113,13 @@ static void run_verify(struct memory* memory, const struct request* request) {
                               .end = memory->pages});
 }
 
+static void run_damage(struct memory* memory, const struct request* request) {
+    const uint64_t pages = (uint64_t)number_of(request, "pages", 1);
+    if (pages == 0 || pages > memory->pages)
+        fail("damage: pages= must be 1 to what is filled");
+    memory_damage(memory, pages);
+}
+
 static void run_touch(struct memory* memory, const struct request* request) {
     struct phase phase = {.kind = touch_pages,
                           .memory = memory,
@@ -186,6 +193,7 @@ static const struct command {
     {"fill", run_fill},
     {"shrink", run_shrink},
     {"verify", run_verify},
+    {"damage", run_damage},
     {"touch", run_touch},
     {"disk-read", run_disk_read},
     {"disk-check", run_disk_check},

@@ -9,6 +9,7 @@
  *   fill SIZE [threads=N]       the memory under test grows to SIZE: 100M, or 90%, of what is free
  *   shrink SIZE                 its end is given back to the guest's kernel
  *   verify [threads=N]          every byte of it
+ *   damage pages=N              a bit changes in so many pages, for verify to notice
  *   touch uniform|zipf|sequential [seconds=S] [touches=N] [writes=PERCENT] [whole] [threads=N]
  *   disk-read SIZE, disk-check, disk-write SIZE
  *   memory                      what the guest's kernel says it has

@@ -59,6 +59,13 @@ void memory_glance(struct memory* memory, uint64_t page) {
         tell_bad(memory, page, 0, words[0]);
 }
 
+void memory_damage(struct memory* memory, uint64_t count) {
+    for (uint64_t i = 0; i < count; ++i) {
+        uint64_t* words = page_at(memory, i * (memory->pages / count));
+        words[page_words - 1 - i % page_words] ^= UINT64_C(1) << (i % 64);
+    }
+}
+
 void memory_shrink(struct memory* memory, uint64_t pages) {
     if (pages >= memory->pages)
         return;

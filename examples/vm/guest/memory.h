@@ -29,6 +29,9 @@ void memory_check(struct memory* memory, uint64_t page);
 /* The same for its header only. */
 void memory_glance(struct memory* memory, uint64_t page);
 
+/* Changes a bit in so many pages, spread evenly, which a check has to notice. */
+void memory_damage(struct memory* memory, uint64_t count);
+
 /* Gives pages from `pages` on back to the guest's kernel. */
 void memory_shrink(struct memory* memory, uint64_t pages);
 

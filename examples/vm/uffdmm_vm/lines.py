@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a guest says on a serial port, line by line, as it comes."""
+import contextlib
 import queue
 import socket
 import threading
@@ -23,7 +24,8 @@ class Lines:
 
     def read(self):
         """Until QEMU closes the port."""
-        with self.socket.makefile("r", encoding="utf-8", errors="replace") as file:
+        with self.socket.makefile("r", encoding="utf-8", errors="replace") as file, \
+                contextlib.suppress(ConnectionError):
             for line in file:
                 self.take(line.rstrip("\r\n"))
         self.queue.put(None)

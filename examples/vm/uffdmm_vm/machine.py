@@ -121,12 +121,16 @@ class Machine:
     def __exit__(self, *_error):
         self.stop()
 
-    def start(self):
-        """QEMU dies with this program, however that ends."""
+    def launch(self):
+        """The process of QEMU, which dies with this program, however that ends."""
         with open(self.folder / "errors", "wb") as errors:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 self.enter(["setpriv", "--pdeathsig", "KILL", *self.command]),
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)
+
+    def start(self):
+        """QEMU, and connections to all of its sockets."""
+        self.process = self.launch()
         self.console = self.connect("console", lambda path: Lines(path, self.console_log,
                                                                   self.told))
         self.port = self.connect("port", lambda path: Lines(path, self.console_log, self.told))
@@ -138,7 +142,7 @@ class Machine:
         path = self.folder / f"{name}.sock"
         end = time.monotonic() + START_SECONDS
         while True:
-            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            with contextlib.suppress(FileNotFoundError, ConnectionError):
                 return opened(path)
             if self.process.poll() is not None or time.monotonic() > end:
                 raise self.failure("QEMU does not start")
@@ -247,7 +251,7 @@ class Machine:
         """Nothing is left."""
         if self.process and self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(os.getpgid(self.process.pid), signal.SIGKILL)
         if self.process:
             self.process.wait()
         for part in (self.qmp, self.console, self.port, self.console_log):

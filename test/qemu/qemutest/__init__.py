@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the end-to-end tests are made of.
+
+A test is a function in a file of cases/ whose name begins with `test_` and whose first line of
+documentation is its promise. It is called with a Context, for each way that its file names in WAYS
+and each number of virtual CPUs in CPUS.
+"""
+from .context import Context, Failed
+from .registry import Case, find_cases
+
+__all__ = ["Case", "Context", "Failed", "find_cases"]
