@@ -56,10 +56,12 @@ bool refuses_open(const char* path) noexcept {
     const device* const d = s == nullptr ? nullptr : refused_device(path);
     if (d == nullptr)
         return false;
-    s->counts().add(count::refused);
-    tell("refuses to open %s: %s, or run without uffdmm-run", path, d->remedy);
-    errno = EPERM;
-    return true;
+    const bool refused = refuses(*s);
+    tell("%s to open %s: %s, or run without uffdmm-run", refused ? "refuses" : "would refuse", path,
+         d->remedy);
+    if (refused)
+        errno = EPERM;
+    return refused;
 }
 
 /// By way of /proc a program can open again what only names its file: a descriptor with access to

@@ -11,6 +11,7 @@
 #include "run/inside.hpp"
 #include "run/raw_calls.hpp"
 #include "run/recognition.hpp"
+#include "run/report.hpp"
 #include "run/tell.hpp"
 
 namespace preload {
@@ -18,15 +19,40 @@ namespace {
 
 constexpr int cannot_start = 125;
 
-void refuse(managed_space& s, const mapping_request& mapping, const char* why) noexcept {
-    s.counts().add(count::unmanaged);
-    const bool goes_on = s.asked().optional;
-    tell("guest memory of %zu bytes at %p cannot be managed: %s%s", mapping.bytes, mapping.address,
-         why, goes_on ? "; it stays unmanaged" : "");
-    if (!goes_on)
-        ::_exit(cannot_start);
+struct described {
+    std::array<char, 160> name;
+    candidate memory;
+};
+
+void describe(described& text, const mapping_request& mapping) noexcept {
+    text.memory.kind = kind_of(mapping, text.name);
+    text.memory.name = text.name.data();
+    text.memory.bytes = mapping.bytes;
+    text.memory.address = mapping.address;
+}
+
+void leave(managed_space& s, const mapping_request& mapping, const char* why) noexcept {
+    described text;
+    describe(text, mapping);
+    report_left(s, text.memory, why);
     if (mapping.fd >= 0)
         ::close(mapping.fd);
+}
+
+void refuse(managed_space& s, const mapping_request& mapping, const char* why) noexcept {
+    const bool goes_on = s.asked().optional || s.asked().list;
+    if (!s.asked().list)
+        tell("guest memory of %zu bytes at %p cannot be managed: %s%s", mapping.bytes,
+             mapping.address, why, goes_on ? "; it stays unmanaged" : "");
+    if (!goes_on)
+        ::_exit(cannot_start);
+    leave(s, mapping, why);
+}
+
+void tell_taken(managed_space& s, const mapping_request& mapping, const char* why) noexcept {
+    described text;
+    describe(text, mapping);
+    report_taken(s, text.memory, why);
 }
 
 bool place(const mapping_request& mapping, int flags, int fd) noexcept {
@@ -43,6 +69,12 @@ stand_in looks_of(const mapping_request& mapping) noexcept {
     return looks;
 }
 
+void only_say(managed_space& s, const mapping_request& mapping, const char* why) noexcept {
+    tell_taken(s, mapping, why);
+    if (mapping.fd >= 0)
+        ::close(mapping.fd);
+}
+
 /// Why memory that looks shared is not this process's alone; nullptr: it is.
 const char* others_have_it(managed_space& s, const mapping_request& mapping) noexcept {
     if ((mapping.flags & MAP_TYPE) != MAP_SHARED)
@@ -57,18 +89,14 @@ const char* others_have_it(managed_space& s, const mapping_request& mapping) noe
 
 } // namespace
 
-void tell_managed(managed_space& s, std::size_t bytes, void* address) noexcept {
-    s.counts().add(count::mappings);
-    if (s.asked().verbose)
-        tell("manages a mapping of %zu bytes at %p", bytes, address);
-}
-
-void take_over(managed_space& s, const mapping_request& mapping) noexcept {
+void take_over(managed_space& s, const mapping_request& mapping, const char* why) noexcept {
     const inside_scope library;
     std::array<char, 320> text;
-    if (const char* why = obstacle(mapping, text.data(), text.size());
-        why != nullptr || (why = others_have_it(s, mapping)) != nullptr)
-        return refuse(s, mapping, why);
+    if (const char* against = obstacle(mapping, text.data(), text.size());
+        against != nullptr || (against = others_have_it(s, mapping)) != nullptr)
+        return refuse(s, mapping, against);
+    if (s.asked().list)
+        return only_say(s, mapping, why);
     const stand_in looks = looks_of(mapping);
     const int name = looks.shared && looks.fd >= 0 ? name_of_file(looks.fd) : -1;
     if (looks.shared && looks.fd >= 0 && name < 0)
@@ -81,7 +109,7 @@ void take_over(managed_space& s, const mapping_request& mapping) noexcept {
     if (name >= 0)
         ::close(name);
     if (managed)
-        return tell_managed(s, mapping.bytes, mapping.address);
+        return tell_taken(s, mapping, why);
     if (!place(mapping, mapping.flags & ~MAP_POPULATE, mapping.fd))
         ::_exit(cannot_start);
     refuse(s, mapping, "the library refused it");

@@ -12,11 +12,9 @@
 
 namespace preload {
 
-/// The mapping, which nobody has touched, becomes managed memory. Its descriptor is used up. Where
-/// that cannot be the process ends with a message, or runs with unmanaged memory (--optional).
-void take_over(managed_space& s, const mapping_request& mapping) noexcept;
-
-/// Counts a mapping that is managed from now on, and tells of it.
-void tell_managed(managed_space& s, std::size_t bytes, void* address) noexcept;
+/// The mapping, which nobody has touched, becomes managed memory, because of `why`. Its descriptor
+/// is used up. Where that cannot be the process ends with a message, or runs with unmanaged memory
+/// (--optional).
+void take_over(managed_space& s, const mapping_request& mapping, const char* why) noexcept;
 
 } // namespace preload

@@ -8,6 +8,8 @@
 #include "run/inside.hpp"
 #include "run/managed_space.hpp"
 #include "run/next_functions.hpp"
+#include "run/recognition.hpp"
+#include "run/report.hpp"
 #include "run/tell.hpp"
 
 namespace preload::large_blocks {
@@ -53,8 +55,16 @@ entry* find(const void* block) noexcept {
 } // namespace
 
 bool wanted(std::size_t bytes) noexcept {
-    const managed_space* const s = space();
-    return s != nullptr && !s->forgotten() && bytes >= s->asked().threshold && next().maps_unseen;
+    managed_space* const s = space();
+    if (s == nullptr || bytes < s->smallest() || s->forgotten() || !next().maps_unseen)
+        return false;
+    const judgement verdict = judge(s->asked(), memory_kind::block, "", bytes);
+    const candidate memory{memory_kind::block, "", bytes, nullptr};
+    if (verdict.what == action::leave)
+        report_left(*s, memory, verdict.why);
+    if (verdict.what == action::take && s->asked().list)
+        report_taken(*s, memory, verdict.why);
+    return verdict.what == action::take && !s->asked().list;
 }
 
 void* make(std::size_t bytes, std::size_t alignment) noexcept {
@@ -72,9 +82,8 @@ void* make(std::size_t bytes, std::size_t alignment) noexcept {
     }
     mine->bytes.store(whole_pages(bytes));
     mine->address.store(reinterpret_cast<std::uintptr_t>(block));
-    s.counts().add(count::large_blocks);
-    if (s.asked().verbose)
-        tell("manages a block of %zu bytes at %p", bytes, block);
+    report_taken(s, {memory_kind::block, "", bytes, block},
+                 judge(s.asked(), memory_kind::block, "", bytes).why);
     return block;
 }
 

@@ -44,13 +44,16 @@ struct stand_in {
 /// with QEMU's -daemonize), and that one needs threads and descriptors of its own.
 class managed_space {
   public:
-    explicit managed_space(settings asked) : asked_(std::move(asked)) {}
+    explicit managed_space(settings asked)
+        : asked_(std::move(asked)), smallest_(smallest_taken(asked_)) {}
     ~managed_space() = delete; // threads of the program use it to the very end
 
     /// Tries whether a manager and a region can be made. Throws uffdmm::setup_error.
     void try_out() const;
 
     [[nodiscard]] const settings& asked() const noexcept { return asked_; }
+    /// Bytes from which on memory may be taken.
+    [[nodiscard]] std::size_t smallest() const noexcept { return smallest_; }
     [[nodiscard]] tally& counts() noexcept { return counts_; }
     [[nodiscard]] known_mappings& known() noexcept { return known_; }
     [[nodiscard]] given_files& given() noexcept { return given_; }
@@ -135,6 +138,7 @@ class managed_space {
     void remove_area(area& gone) noexcept;
 
     settings asked_;
+    std::size_t smallest_;
     tally counts_;
     std::unique_ptr<uffdmm::manager> manager_; ///< made by start()
     std::array<area, most_areas> areas_;
@@ -152,6 +156,12 @@ class managed_space {
 /// nullptr before the program starts, where nothing is managed, and in children of fork.
 [[nodiscard]] managed_space* space() noexcept;
 void set_space(managed_space* s) noexcept;
+
+/// Counts a call that gets an error. False where there is none, with --list: it goes its usual way.
+[[nodiscard]] inline bool refuses(managed_space& s) noexcept {
+    s.counts().add(count::refused);
+    return !s.asked().list;
+}
 
 /// The space for a call of the program's; nullptr: the call is to go its usual way.
 [[nodiscard]] inline managed_space* space_in_use() noexcept {

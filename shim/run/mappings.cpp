@@ -3,11 +3,13 @@
 /// The intercepted calls about mappings.
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "run/backing_file.hpp"
@@ -17,6 +19,7 @@
 #include "run/managed_space.hpp"
 #include "run/raw_calls.hpp"
 #include "run/recognition.hpp"
+#include "run/report.hpp"
 #include "run/tell.hpp"
 
 namespace {
@@ -31,20 +34,24 @@ int fail(int error) noexcept {
     return -1;
 }
 
-void* left_alone(managed_space& s, std::size_t bytes, const char* why) noexcept {
-    s.counts().add(count::unmanaged);
-    if (s.asked().verbose)
-        tell("leaves a mapping of %zu bytes alone: %s", bytes, why);
-    return nullptr;
+/// Private memory without a name.
+candidate memory_at(const void* address, std::size_t bytes,
+                    memory_kind kind = memory_kind::anonymous) noexcept {
+    return {kind, "", bytes, address};
 }
 
 /// A new mapping, managed; nullptr: it is to be made as usual.
-void* managed_mapping(managed_space& s, std::size_t bytes) noexcept {
+void* managed_mapping(managed_space& s, std::size_t bytes, const char* why) noexcept {
     void* const address = s.take(bytes, page);
     if (address == nullptr)
-        return left_alone(s, bytes, "there is no room");
-    tell_managed(s, bytes, address);
+        report_left(s, memory_at(nullptr, bytes), "there is no room");
+    else
+        report_taken(s, memory_at(address, bytes), why);
     return address;
+}
+
+bool is_private(const mapping_request& asked) noexcept {
+    return (asked.flags & (MAP_TYPE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS);
 }
 
 /// Why managed memory cannot become that; nullptr: it can.
@@ -52,8 +59,7 @@ const char* unfit_over_managed(managed_space& s, const mapping_request& asked) n
     if ((asked.flags & MAP_FIXED_NOREPLACE) == MAP_FIXED_NOREPLACE ||
         !s.encloses(asked.address, asked.bytes))
         return "it is in use";
-    const judgement private_memory = judge({asked.address, asked.bytes, read_write, asked.flags});
-    return private_memory.what == action::take ? nullptr : "that is not private anonymous memory";
+    return is_private(asked) && !unfit(asked) ? nullptr : "that is not private anonymous memory";
 }
 
 /// Over managed memory: new zeros there, or nothing.
@@ -78,11 +84,11 @@ void* map_as_usual(const mapping_request& asked) noexcept {
 }
 
 /// Private memory where the program put it.
-void adopt_mapping(managed_space& s, const mapping_request& mapped) noexcept {
-    if (s.adopt(mapped.address, mapped.bytes))
-        tell_managed(s, mapped.bytes, mapped.address);
+void adopt_mapping(managed_space& s, const candidate& memory, const char* why) noexcept {
+    if (s.asked().list || s.adopt(const_cast<void*>(memory.address), memory.bytes))
+        report_taken(s, memory, why);
     else
-        (void)left_alone(s, mapped.bytes, "the library refused it");
+        report_left(s, memory, "the library refused it");
 }
 
 void remember(managed_space& s, mapping_request mapped) noexcept {
@@ -90,15 +96,31 @@ void remember(managed_space& s, mapping_request mapped) noexcept {
     s.known().remember(mapped);
 }
 
-/// A mapping of the program's that exists, and is large enough.
-void consider(managed_space& s, const mapping_request& mapped) noexcept {
-    const judgement verdict = judge(mapped);
-    if (verdict.what == action::take)
-        adopt_mapping(s, mapped);
-    else if (verdict.what == action::remember)
-        remember(s, mapped);
-    else
-        (void)left_alone(s, mapped.bytes, verdict.why);
+/// A rule takes what could be shared, without the program having said anything.
+void take_by_rule(managed_space& s, mapping_request mapped, const char* why) noexcept {
+    if (mapped.fd >= 0)
+        mapped.fd = ::fcntl(mapped.fd, F_DUPFD_CLOEXEC, 0);
+    mapped.forks = s.forks();
+    take_over(s, mapped, why);
+}
+
+/// A mapping of the program's that exists.
+void consider(managed_space& s, const mapping_request& mapped, const judgement& verdict) noexcept {
+    std::array<char, 160> name;
+    const memory_kind kind = kind_of(mapped, name);
+    const candidate memory{kind, name.data(), mapped.bytes, mapped.address};
+    switch (verdict.what) {
+    case action::take:
+        return kind == memory_kind::anonymous ? adopt_mapping(s, memory, verdict.why)
+                                              : take_by_rule(s, mapped, verdict.why);
+    case action::remember:
+        report_known(s, memory, verdict.why);
+        return remember(s, mapped);
+    case action::leave:
+        return report_left(s, memory, verdict.why);
+    case action::ignore:
+        return report_ignored(s, memory, verdict.why);
+    }
 }
 
 /// Memory of a managed file is not in the file: a second mapping would show something else. That
@@ -116,17 +138,20 @@ bool is_second_mapping(const mapping_request& asked) noexcept {
 }
 
 void* map_large(managed_space& s, mapping_request asked) noexcept {
-    const bool fixed = (asked.flags & fixed_flags) != 0;
-    if (!fixed && judge(asked).what == action::take)
-        if (void* const managed = managed_mapping(s, asked.bytes); managed != nullptr)
+    const judgement verdict = judge(s.asked(), asked);
+    const bool anywhere = (asked.flags & fixed_flags) == 0;
+    const bool will_be_managed = verdict.what == action::take && !s.asked().list;
+    if (will_be_managed && anywhere && asked.fd < 0 && is_private(asked))
+        if (void* const managed = managed_mapping(s, asked.bytes, verdict.why); managed != nullptr)
             return managed;
-    asked.flags &= ~MAP_POPULATE;
+    if (will_be_managed || verdict.what == action::remember)
+        asked.flags &= ~MAP_POPULATE;
     void* const mapped = map_as_usual(asked);
     if (mapped == MAP_FAILED)
         return mapped;
     asked.address = mapped;
     s.known().forget(mapped, asked.bytes);
-    consider(s, asked);
+    consider(s, asked, verdict);
     return mapped;
 }
 
@@ -143,7 +168,7 @@ void* map(void* address, std::size_t bytes, int protection, int flags, int fd,
     const bool fixed = (flags & fixed_flags) != 0;
     if (fixed && s->touches(address, bytes))
         return map_over_managed(*s, asked);
-    if (bytes >= s->asked().threshold)
+    if (bytes >= s->smallest() || s->asked().list)
         return map_large(*s, asked);
     if (fixed)
         s->known().forget(address, bytes);
@@ -208,7 +233,7 @@ int advise(void* address, std::size_t bytes, int advice) noexcept {
         return raw::advise(address, bytes, advice);
     if (advice == MADV_DONTFORK)
         if (const auto mapping = s->known().take(address, bytes); mapping)
-            take_over(*s, *mapping);
+            take_over(*s, *mapping, "the program keeps it to itself (MADV_DONTFORK)");
     if (!s->touches(address, bytes))
         return raw::advise(address, bytes, advice);
     if (discards(*s, address, advice)) {
@@ -220,6 +245,21 @@ int advise(void* address, std::size_t bytes, int advice) noexcept {
     if (s->counts().add(count::absorbed_advice) == 0 || s->asked().verbose)
         tell("ignores madvise %d on managed memory at %p", advice, address);
     return 0;
+}
+
+/// Reserved addresses that the program made accessible.
+void became_memory(managed_space& s, void* address, std::size_t bytes) noexcept {
+    if (bytes < s.smallest() || !s.known().reserved(address, bytes))
+        return;
+    const candidate memory = memory_at(address, whole_pages(bytes), memory_kind::reserved);
+    const judgement verdict = judge(s.asked(), memory.kind, "", memory.bytes);
+    if (verdict.what == action::ignore)
+        return;
+    s.known().forget(address, bytes);
+    if (verdict.what == action::take)
+        adopt_mapping(s, memory, verdict.why);
+    else
+        report_left(s, memory, verdict.why);
 }
 
 /// Locked memory cannot be evicted.
@@ -299,11 +339,8 @@ INTERCEPTED int mprotect(void* address, std::size_t bytes, int protection) noexc
     if (s != nullptr && s->touches(address, bytes))
         s->permissions_changed();
     const int result = raw::protect(address, bytes, protection);
-    if (s != nullptr && result == 0 && protection == read_write && bytes >= s->asked().threshold &&
-        s->known().reserved(address, bytes)) {
-        s->known().forget(address, bytes);
-        adopt_mapping(*s, {address, whole_pages(bytes), protection, MAP_PRIVATE | MAP_ANONYMOUS});
-    }
+    if (s != nullptr && result == 0 && protection == read_write)
+        became_memory(*s, address, bytes);
     return result;
 }
 
@@ -320,7 +357,7 @@ INTERCEPTED int mlock2(const void* address, std::size_t bytes, unsigned flags) n
 
 INTERCEPTED int mlockall(int flags) noexcept {
     managed_space* const s = space_in_use();
-    if (s == nullptr)
+    if (s == nullptr || s->asked().list)
         return static_cast<int>(::syscall(SYS_mlockall, flags));
     s->counts().add(count::absorbed_locks);
     tell("ignores mlockall: managed memory cannot be locked");

@@ -94,6 +94,15 @@ constexpr std::array all_options{
            [](settings& s, text, text t) { read_config(s, t); }},
     option{"--threshold", "SIZE", "mappings and blocks of malloc from this size on are taken (32M)",
            [](settings& s, text n, text t) { s.threshold = threshold_from(n, t); }},
+    option{"--match", "RULE",
+           "take|leave[,kind=KIND[|KIND]...][,name=PATTERN][,size=SIZE|MIN..MAX]:\n"
+           "the first rule that fits decides; repeatable.\n"
+           "Kinds: anonymous, reserved, shared, memfd, file, block",
+           [](settings& s, text n, text t) { s.rules.push_back(parse_rule(n, t)); }},
+    option{"--list", "",
+           "run the program unmanaged, and say of each large mapping whether it\n"
+           "would be taken and why",
+           [](settings& s, text, text) { s.list = true; }},
     option{"--area", "SIZE",
            "address space that mappings share; larger ones have their own (twice the limit)",
            [](settings& s, text n, text t) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/settings.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
@@ -11,6 +11,7 @@ namespace {
 constexpr const char* config_variable = "UFFDMM_RUN_CONFIG";
 constexpr const char* threshold_variable = "UFFDMM_RUN_THRESHOLD";
 constexpr const char* stats_variable = "UFFDMM_RUN_STATS";
+constexpr const char* match_variable = "UFFDMM_RUN_MATCH"; ///< rules, a line each
 constexpr const char* modes_variable = "UFFDMM_RUN_MODES";
 /// LD_PRELOAD as it was before; absent if it was not set.
 constexpr const char* before_variable = "UFFDMM_RUN_LD_PRELOAD";
@@ -25,15 +26,39 @@ bool has_mode(std::string_view modes, std::string_view mode) {
     return modes.find(mode) != std::string_view::npos;
 }
 
+std::string lines_of(const std::vector<match_rule>& rules) {
+    std::string lines;
+    for (const match_rule& rule : rules)
+        lines.append(rule.text).append("\n");
+    return lines;
+}
+
+std::vector<match_rule> rules_of(std::string_view lines) {
+    std::vector<match_rule> rules;
+    for (std::size_t end = 0; (end = lines.find('\n')) != std::string_view::npos;
+         lines.remove_prefix(end + 1))
+        rules.push_back(parse_rule("--match", lines.substr(0, end)));
+    return rules;
+}
+
 } // namespace
+
+std::size_t smallest_taken(const settings& s) noexcept {
+    std::size_t bytes = s.threshold;
+    for (const match_rule& rule : s.rules)
+        if (rule.take && rule.least != 0)
+            bytes = std::min(bytes, rule.least);
+    return bytes;
+}
 
 void to_environment(const settings& s, const std::string& library) {
     const std::string before = value_of(preload_variable);
-    const std::string modes =
-        std::string(s.verbose ? "verbose " : "") + (s.optional ? "optional " : "");
+    const std::string modes = std::string(s.verbose ? "verbose " : "") + (s.list ? "list " : "") +
+                              (s.optional ? "optional " : "");
     ::setenv(config_variable, to_json(s.config).c_str(), 1);
     ::setenv(threshold_variable, std::to_string(s.threshold).c_str(), 1);
     ::setenv(stats_variable, s.stats_file.c_str(), 1);
+    ::setenv(match_variable, lines_of(s.rules).c_str(), 1);
     ::setenv(modes_variable, modes.c_str(), 1);
     ::setenv(before_variable, before.c_str(), 1);
     ::setenv(preload_variable, (before.empty() ? library : library + ":" + before).c_str(), 1);
@@ -47,6 +72,8 @@ settings from_environment() {
     settings s;
     const std::string modes = value_of(modes_variable);
     s.verbose = has_mode(modes, "verbose");
+    s.list = has_mode(modes, "list");
+    s.rules = rules_of(value_of(match_variable));
     s.optional = has_mode(modes, "optional");
     s.threshold = uffdmm::parse_size(value_of(threshold_variable), threshold_variable);
     s.stats_file = value_of(stats_variable);
@@ -59,8 +86,8 @@ void clear_environment() {
         ::unsetenv(preload_variable);
     else
         ::setenv(preload_variable, before.c_str(), 1);
-    for (const char* variable :
-         {config_variable, threshold_variable, stats_variable, modes_variable, before_variable})
+    for (const char* variable : {config_variable, threshold_variable, stats_variable,
+                                 match_variable, modes_variable, before_variable})
         ::unsetenv(variable);
 }
 

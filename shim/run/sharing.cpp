@@ -35,7 +35,7 @@ int unsendable(managed_space& s, const int* descriptors, std::size_t count) noex
         if (s.stands_in_for(file))
             return descriptors[i];
         if (::fstat(descriptors[i], &status) == 0 &&
-            static_cast<std::size_t>(status.st_size) >= s.asked().threshold)
+            static_cast<std::size_t>(status.st_size) >= s.smallest())
             s.given().add(file);
     }
     return -1;
@@ -56,7 +56,7 @@ int unsendable(managed_space& s, const msghdr& message) noexcept {
 }
 
 /// Whether sending fails, with EPERM.
-bool refuses(const msghdr* message) noexcept {
+bool refuses_to_send(const msghdr* message) noexcept {
     if (message == nullptr || message->msg_controllen == 0)
         return false;
     managed_space* const s = space_in_use();
@@ -66,7 +66,7 @@ bool refuses(const msghdr* message) noexcept {
     s->counts().add(count::refused);
     tell("refuses to send \"%s\" to another process: its contents are managed memory, which only "
          "this process has; leave out the device that shares guest memory (vhost-user-*, "
-         "-chardev for vhost-user, -device x-pci-proxy-dev), or run without uffdmm-run",
+         "-device x-pci-proxy-dev), or have this memory left alone by --match",
          inspect(fd).name.data());
     errno = EPERM;
     return true;
@@ -75,7 +75,7 @@ bool refuses(const msghdr* message) noexcept {
 /// What comes before a message that must not be sent is sent.
 unsigned sendable(const mmsghdr* messages, unsigned count) noexcept {
     for (unsigned i = 0; i < count; ++i)
-        if (refuses(&messages[i].msg_hdr))
+        if (refuses_to_send(&messages[i].msg_hdr))
             return i;
     return count;
 }
@@ -119,7 +119,7 @@ ssize_t copy_instead(int fd, const iovec* parts, std::size_t count, unsigned fla
 #define INTERCEPTED extern "C" __attribute__((visibility("default")))
 
 INTERCEPTED ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-    return refuses(message) ? -1 : next_io().sendmsg(fd, message, flags);
+    return refuses_to_send(message) ? -1 : next_io().sendmsg(fd, message, flags);
 }
 
 INTERCEPTED int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -136,9 +136,8 @@ INTERCEPTED int setsockopt(int fd, int level, int name, const void* value,
     int wanted = 0;
     if (s != nullptr && level == SOL_SOCKET && name == SO_ZEROCOPY && size >= sizeof wanted)
         std::memcpy(&wanted, value, sizeof wanted);
-    if (wanted == 0)
+    if (wanted == 0 || !refuses(*s))
         return next_io().setsockopt(fd, level, name, value, size);
-    s->counts().add(count::refused);
     if (s->asked().verbose) // programs try whether there is such a thing
         tell("refuses SO_ZEROCOPY: managed memory cannot be sent without copying; leave out the "
              "migration capability zero-copy-send");

@@ -109,7 +109,8 @@ void manage(const settings& asked) {
     first_process = ::getpid();
     // For good: threads of the program use it until the process is gone.
     auto* const s = new managed_space(asked);
-    s->try_out();
+    if (!asked.list)
+        s->try_out();
     (void)::pthread_atfork(before_fork, after_fork, in_child);
     if (!asked.stats_file.empty())
         listen_for_signals(*s);
