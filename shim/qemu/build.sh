@@ -17,7 +17,7 @@
 set -euo pipefail
 
 # shellcheck source=.ci/setup
-source "$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/.ci/setup"
+source "$(dirname "${BASH_SOURCE[0]}")/../../.ci/setup"
 here=$uffdmm_source_dir/shim/qemu
 
 fail() {
@@ -46,13 +46,22 @@ while [[ $# -gt 0 ]]; do
     esac
     shift
 done
+# The Debian release that has this QEMU and a Meson for it; of a QEMU that no release has, the source
+# package by name and checksum.
+package=qemu
+checksum=
 case $version in
 10.0) suite=trixie ;;
-10.2) suite=sid ;;
+10.2)
+    suite=trixie
+    package=qemu_10.2.2+ds-1.dsc
+    checksum=f1684b3aa5ec500c3389d346c6501dee45041ea91656c6556d4da9023b7987dd
+    ;;
 7.2) suite=bookworm ;;
 esac
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
+library_version=$(sed -n "s/^  version: '\(.*\)',$/\1/p" "$uffdmm_source_dir/meson.build")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/uffdmm/qemu-$version
 mkdir -p "$cache"
 log=$cache/log
@@ -68,7 +77,7 @@ mirror() {
     printf '%s\n' "$found"
 }
 
-# apt-get of the suite that has this QEMU, with lists and files of its own.
+# apt-get of that release, with lists and files of its own.
 private_apt() {
     (cd "$cache/packages" && apt-get -qq -o Dir::Etc::SourceList="$cache/suite.sources" \
         -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$cache/lists" \
@@ -88,33 +97,57 @@ open_suite() {
     fi
 }
 
+# One file of the source package, which has to have that checksum.
+fetch_pool_file() {
+    /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root download-file \
+        "$(mirror)/pool/main/q/qemu/$1" "$cache/packages/$1" "SHA256:$2"
+}
+
+fetch_named_package() {
+    local sum name
+    mkdir -p "$cache/packages"
+    fetch_pool_file "$package" "$checksum"
+    sed -n '/^Checksums-Sha256:/,/^Files:/s/^ //p' "$cache/packages/$package" |
+        while read -r sum _ name; do
+            fetch_pool_file "$name" "$sum"
+        done
+}
+
+fetch_suite_package() {
+    open_suite
+    package=$(private_apt source --only-source --print-uris qemu | grep -oE 'qemu_[^ /]+\.dsc ')
+    package=${package% }
+    [[ $package == qemu_"$version"[.+]* ]] ||
+        fail "$suite has $package, not $version; use apply.sh on a source tree of yours"
+    private_apt source --only-source --download-only qemu
+}
+
 # The distribution's source, its patches applied, as `pristine`.
 get_source() {
     [[ ! -d $cache/pristine ]] || return 0
-    local package
-    open_suite
-    package=$(private_apt source --only-source --print-uris qemu | grep -oE 'qemu_[^ /]+\.dsc ')
-    [[ $package == qemu_"$version"[.+]* ]] ||
-        fail "$suite has ${package%.dsc*} now, not $version; use apply.sh on a tree of yours"
-    private_apt source --only-source --download-only qemu
-    rm -rf "$cache/unpacked"
-    dpkg-source -x "$cache/packages/${package% }" "$cache/unpacked"
-    rm -rf "$cache/source"
+    if [[ -n $checksum ]]; then
+        fetch_named_package
+    else
+        fetch_suite_package
+    fi
+    rm -rf "$cache/unpacked" "$cache/source"
+    # apt, or the checksum, has verified it.
+    dpkg-source --no-check -x "$cache/packages/$package" "$cache/unpacked"
+    rm -rf "$cache/unpacked/.pc" "$cache/packages"/qemu_*
     mv "$cache/unpacked" "$cache/pristine"
-    rm -rf "$cache/packages"/qemu_*
 }
 
 # A Python with the Meson that this QEMU asks for.
 make_python() {
     [[ ! -x $cache/python/bin/meson ]] || return 0
-    local package site
+    local name site
     rm -rf "$cache/python" "$cache/new-python"
     python3 -m venv --system-site-packages "$cache/new-python"
     if [[ $version != 7.2 ]]; then
         open_suite
         private_apt download meson python3-pycotap
-        for package in meson python3-pycotap; do
-            dpkg-deb -x "$cache/packages/${package}"_*.deb "$cache/unpacked-packages"
+        for name in meson python3-pycotap; do
+            dpkg-deb -x "$cache/packages/${name}"_*.deb "$cache/unpacked-packages"
         done
         site=$(echo "$cache"/new-python/lib/python3*/site-packages)
         cp -r "$cache/unpacked-packages"/usr/lib/python3/dist-packages/* "$site"
@@ -153,7 +186,7 @@ patch_source() {
     mkdir -p "$scratch"
     {
         printf '%s\n' VERSION
-        (cd "$cache/pristine" && ls system/physmem.c softmmu/physmem.c 2>/dev/null || true)
+        printf '%s\n' system/physmem.c softmmu/physmem.c
         sed -n 's|^+++ b/||p' "$here/patches/$version.patch"
     } | sort -u >"$scratch.files"
     while read -r name; do
@@ -224,14 +257,13 @@ state() {
 }
 
 uffdmm_setup_packages qemu
-library_version=$(sed -n "s/^  version: '\(.*\)',$/\1/p" "$uffdmm_source_dir/meson.build")
 uffdmm_build "$dir" -- "shim/libuffdmm.so.$library_version" >&2
 library=$dir/shim/libuffdmm.so.$library_version
 
 mkdir -p "$dir/qemu"
 program=$dir/qemu/qemu-system-x86_64-$version
-wanted=$(state)
-if [[ ! -x $program || $(cat "$program.state" 2>/dev/null) != "$wanted" ]]; then
+current=$(state)
+if [[ ! -x $program || $(cat "$program.state" 2>/dev/null) != "$current" ]]; then
     exec 9>"$cache/lock"
     flock -n 9 || {
         say 'another build is under way, waiting for it'
@@ -249,8 +281,8 @@ if [[ ! -x $program || $(cat "$program.state" 2>/dev/null) != "$wanted" ]]; then
     status=$?
     set -e
     if [[ $status -ne 0 ]]; then
-        grep -E -A 12 'FAILED:|ERROR:|error:' "$log" | head -n 60 >&2 || true
-        tail -n 20 "$log" >&2
+        { grep -E -A 12 'FAILED:|ERROR:|error:' "$log" | head -n 60 || true; } | cut -c 1-200 >&2
+        tail -n 20 "$log" | cut -c 1-200 >&2
         fail "QEMU $version does not build; the whole log is $log"
     fi
     rm -f "$program.state"
@@ -264,6 +296,6 @@ exec $program.bin -L /usr/share/seabios -L /usr/lib/ipxe/qemu -L /usr/share/qemu
 END
     chmod +x "$program.new"
     mv "$program.new" "$program"
-    printf '%s\n' "$wanted" >"$program.state"
+    printf '%s\n' "$current" >"$program.state"
 fi
 printf '%s\n' "$program"

@@ -91,7 +91,8 @@ class Context:
     def library(self, vm):
         """The library's statistics; those of uffdmm-run also after QEMU has ended."""
         if self.way == "backend":
-            return vm.qmp.command("qom-get", path="/objects/ram0", property="stats")
+            found = vm.qmp.command("qom-get", path="/objects/ram0", property="stats")
+            return {key.replace("-", "_"): value for key, value in found.items()}
         return (statistics(vm) if vm.process.poll() is None else written(vm))["library"]
 
     def expect_swapping(self, vm):

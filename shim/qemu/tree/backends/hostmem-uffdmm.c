@@ -537,7 +537,7 @@ static UffdmmStats *uffdmm_stats(const struct uffdmm_stats *from)
     to->refaults = from->refaults;
     to->direct_reclaims = from->direct_reclaims;
     to->evicted_pages = from->evicted_pages;
-    to->swapped_out_pages = from->swapped_out;
+    to->swapped_out = from->swapped_out;
     to->discarded_pages = from->discarded_pages;
     to->prefetched_pages = from->prefetched_pages;
     to->prefetch_hits = from->prefetch_hits;
