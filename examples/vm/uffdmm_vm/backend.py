@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""memory-backend-uffdmm at run time (way Backend)."""
+OBJECT = "/objects/ram0"
+
+
+def backend_statistics(vm):
+    """The library's statistics, by the names of qapi/uffdmm.json with underscores."""
+    found = vm.qmp.command("qom-get", path=OBJECT, property="stats")
+    return {key.replace("-", "_"): value for key, value in found.items()}
+
+
+def set_limit(vm, size):
+    """Returns when it holds."""
+    vm.qmp.command("qom-set", path=OBJECT, property="limit", value=size)

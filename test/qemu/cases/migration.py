@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Live migration between QEMUs of one way, and of plain ones, while most of the RAM is out."""
+from uffdmm_vm import Plain
+from uffdmm_vm.backend import backend_statistics
+from uffdmm_vm.migration import Migration, incoming
+
+WAYS = ("backend",)
+BANDWIDTH = 1 << 30
+WORK = "touch zipf seconds=8 writes=20"
+
+
+def pair(t, source=None, destination=None, **more):
+    """Two machines for `with`; rams as t.machine takes them."""
+    return (t.machine(ram=source, **more),
+            t.machine(kind=incoming, ram=destination, **more))
+
+
+def move(t, source, destination, **parameters):
+    """The guest runs on the destination afterwards."""
+    migration = Migration(source, destination, max_bandwidth=BANDWIDTH, **parameters)
+    status = migration.complete()
+    t.notes.append(f"{status.seconds:.1f} s, {status.sent >> 20} MiB, {status.rounds} rounds")
+    return migration
+
+
+def move_at_work(t, source, destination):
+    """Fills, works, moves in the middle of it, verifies."""
+    source.wait_ready()
+    t.fill_all(source)
+    source.begin(f"{WORK} threads={t.cpus}")
+    migration = move(t, source, destination)
+    t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
+    t.verify(destination)
+
+
+def test_a_guest_at_work_moves(t):
+    """The guest works on, and every byte is right where it arrives."""
+    source, destination = pair(t)
+    with source, destination:
+        move_at_work(t, source, destination)
+        t.expect(backend_statistics(destination)["swapped_out"] > 0, "pages were swapped out")
+        t.expect_within_limit(source)
+        t.expect_within_limit(destination)
+        destination.power_off()
+
+
+def plain(t):
+    """RAM by the same name, which the stream has in it."""
+    ram = f"memory-backend-ram,id=ram0,size={t.memory}"
+    return Plain(qemu=t.qemu[t.way], arguments=("-object", ram, "-machine", "memory-backend=ram0"))
+
+
+def test_from_plain(t):
+    """A guest of a QEMU with RAM of its own moves to one with the backend."""
+    source, destination = pair(t, source=plain(t))
+    with source, destination:
+        move_at_work(t, source, destination)
+        t.expect_within_limit(destination)
+        destination.power_off()
+
+
+def test_to_plain(t):
+    """A guest of a QEMU with the backend moves to one with RAM of its own."""
+    source, destination = pair(t, destination=plain(t))
+    with source, destination:
+        move_at_work(t, source, destination)
+        t.expect_within_limit(source)
+        destination.power_off()
+
+
+def test_cancelled(t):
+    """A migration is cancelled: the guest goes on where it is, and moves at the second try."""
+    source, destination = pair(t)
+    with source, destination:
+        source.wait_ready()
+        t.fill_all(source)
+        source.begin(f"{WORK} threads={t.cpus}")
+        first = Migration(source, destination, max_bandwidth=16 << 20)
+        first.begin()
+        t.wait_for("a part of it is sent", lambda: first.status().sent > 8 << 20)
+        t.expect(first.cancel().state == "cancelled", "the migration was under way")
+        t.expect(source.end().bad == 0, "the work goes on without a wrong page")
+        t.verify(source)
+        with t.machine(kind=incoming) as other:
+            move(t, source, other)
+            t.verify(other)
+            other.power_off()
+
+
+def test_destination_killed(t):
+    """The destination dies in the middle: the guest goes on at the source."""
+    source, destination = pair(t)
+    with source:
+        with destination:
+            source.wait_ready()
+            t.fill_all(source)
+            source.begin(f"{WORK} threads={t.cpus}")
+            migration = Migration(source, destination, max_bandwidth=16 << 20)
+            migration.begin()
+            t.wait_for("a part of it is sent", lambda: migration.status().sent > 8 << 20)
+            destination.process.kill()
+            t.wait_for("the migration fails", lambda: migration.status().state == "failed")
+        t.expect(source.end().bad == 0, "the work goes on without a wrong page")
+        t.verify(source)
+        t.expect_within_limit(source)
+        source.power_off()
+
+
+def test_multifd(t):
+    """Several connections carry the pages."""
+    source, destination = pair(t)
+    with source, destination:
+        source.wait_ready()
+        t.fill_all(source)
+        source.begin(f"{WORK} threads={t.cpus}")
+        migration = Migration(source, destination, ("multifd",), max_bandwidth=BANDWIDTH,
+                              multifd_channels=2)
+        migration.complete()
+        t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
+        t.verify(destination)
+        destination.power_off()
+
+
+def test_back_and_forth(t):
+    """Ten migrations in a row under work; every byte is right after each."""
+    with t.machine() as first:
+        first.wait_ready()
+        t.fill_all(first)
+        here, kept = first, []
+        try:
+            for _ in range(10):
+                there = t.machine(kind=incoming)
+                kept.append(there)
+                there.__enter__()
+                here.begin(f"touch zipf seconds=1 writes=50 threads={t.cpus}")
+                migration = move(t, here, there)
+                t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
+                here.stop()
+                here = there
+            t.verify(here)
+            here.power_off()
+        finally:
+            for machine in kept:
+                machine.stop()
+
+
+def test_file(t):
+    """The guest is stopped, saved to a file and brought up from it elsewhere."""
+    source, destination = pair(t)
+    with source, destination:
+        source.wait_ready()
+        t.fill_all(source)
+        saved = t.folder / "saved"
+        source.qmp.command("stop")
+        source.qmp.command("migrate", uri=f"file:{saved}")
+        t.wait_for("the guest is saved",
+                   lambda: source.qmp.command("query-migrate").get("status") == "completed", 60)
+        source.stop()
+        destination.qmp.command("migrate-incoming", uri=f"file:{saved}")
+        t.wait_for("the guest is back", lambda: destination.qmp.command("query-status")["status"]
+                   not in ("inmigrate", "prelaunch"), 60)
+        destination.qmp.command("cont")
+        t.verify(destination)
+        destination.power_off()
