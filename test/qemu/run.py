@@ -39,7 +39,8 @@ def stop_on(number, _frame):
 def build_qemu(build):
     """A QEMU with the backend, from shim/qemu/build.sh."""
     run_it = subprocess.run([TOP / "shim" / "qemu" / "build.sh", "--build", build],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                            check=False)
     if run_it.returncode:
         raise Unobtainable("no QEMU with the backend (see above); --way runner does without")
     return run_it.stdout.strip()
