@@ -150,19 +150,37 @@ class Pace:
         self.then = then
 
     def told(self, line):
-        """A report of progress is a point."""
+        """A report of progress, or of the end, is a point."""
         report = Report.parse(line)
-        if report and report.name == "progress":
+        if report and report.name in ("progress", "result"):
             self.points.append((time.monotonic(), int(report.values["pages"])))
         if self.then:
             self.then(line)
 
     def between(self, begin, end):
-        """Pages a second, from the points next to both times; None where there are not two."""
-        points = list(self.points)
-        if len(points) < 2:
+        """Pages a second in that time, as far as the piece of work that was under way at its
+        begin lasted; None where none was."""
+        points = self.work_at(begin)
+        if not points:
             return None
-        first = min(points, key=lambda point: abs(point[0] - begin))
-        last = min(points, key=lambda point: abs(point[0] - end))
-        passed = last[0] - first[0]
-        return (last[1] - first[1]) / passed if passed > 0 else None
+        end = min(end, points[-1][0])
+        return (pages_at(points, end) - pages_at(points, begin)) / (end - begin)
+
+    def work_at(self, moment):
+        """The points of the piece of work that was under way then."""
+        work = []
+        for point in list(self.points):
+            if work and point[1] < work[-1][1]:
+                if work[0][0] <= moment < work[-1][0]:
+                    return work
+                work = []
+            work.append(point)
+        return work if work and work[0][0] <= moment < work[-1][0] else []
+
+
+def pages_at(points, moment):
+    """Between two points in a line."""
+    for (early, few), (late, more) in zip(points, points[1:]):
+        if early <= moment <= late:
+            return few + (more - few) * (moment - early) / (late - early)
+    return points[-1][1]
