@@ -598,4 +598,6 @@ UFFDMM_API const char* uffdmm_resolution_name(int resolution) UFFDMM_NOEXCEPT;
 }
 #endif
 
+#include "uffdmm_migration.h" /* live migration and snapshots */
+
 #endif /* UFFDMM_H */

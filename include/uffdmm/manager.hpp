@@ -14,6 +14,7 @@
 #include "uffdmm/config.hpp"
 #include "uffdmm/engine/page_entry.hpp"
 #include "uffdmm/export.hpp"
+#include "uffdmm/migration.hpp"
 #include "uffdmm/residency.hpp"
 #include "uffdmm/result.hpp"
 #include "uffdmm/stats.hpp"
@@ -66,6 +67,12 @@ class UFFDMM_CXX_API region {
     /// left memory (pinned and busy pages stay).
     virtual result<byte_count> evict(byte_count offset, byte_count length) = 0;
 
+    /// Begins to read the region for a migration, a snapshot or a dump. busy if somebody is at it.
+    virtual result<std::unique_ptr<migration_source>>
+    begin_source(const migration_source_options& options) = 0;
+    /// Begins to fill the region from elsewhere.
+    virtual result<std::unique_ptr<migration_target>> begin_target() = 0;
+
   protected:
     region() = default;
 };
@@ -83,7 +90,8 @@ class manager {
     /// the library. Throws setup_error; nothing stays behind.
     UFFDMM_CXX_API region& add_region(const region_config& config);
     /// `r` is gone afterwards, on success. On limit_too_small nothing changed and
-    /// missing_bytes(r) tells how much memory is short.
+    /// missing_bytes(r) tells how much memory is short. busy, nothing changed: a migration of `r`
+    /// is under way.
     UFFDMM_CXX_API result<void> remove_region(region& r, removal how);
     /// Bytes that removal::keep of `r` would need beyond the limit.
     [[nodiscard]] UFFDMM_CXX_API byte_count missing_bytes(region& r);

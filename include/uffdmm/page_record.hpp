@@ -24,7 +24,8 @@ inline constexpr unsigned page_kinds = 7;
 
 struct page_record {
     page_kind kind = page_kind::untouched;
-    std::uint8_t tier = 0;     ///< index in stats().tiers, for swapped, located and unreadable
+    std::uint8_t tier = 0;     ///< index in stats().tiers, for swapped (0: staged, no tier yet),
+                               ///< located and unreadable
     errc cause = errc::ok;     ///< unreadable: io_error or corrupt
     std::uint64_t pattern = 0; ///< same_filled
 };

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "manager/managed_region.hpp"
 
+#include "manager/migration_source.hpp"
+#include "manager/migration_target.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <deque>
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace uffdmm {
 
 managed_region::managed_region(const region_config& config, const shard_services& shared,
                                unsigned first_shard)
-    : name_(config.name), memory_(config) {
+    : name_(config.name), link_(std::make_shared<region_link>(*this)), memory_(config) {
     byte_count offset = 0;
     for (const page_count pages : split(config.size, config.shards)) {
         shards_.push_back(std::make_unique<shard_thread>(memory_.slice(offset, pages), config,
@@ -23,7 +27,9 @@ managed_region::managed_region(const region_config& config, const shard_services
         shard->start();
 }
 
-managed_region::~managed_region() = default;
+managed_region::~managed_region() {
+    link_->region_gone();
+}
 
 std::vector<page_count> managed_region::split(byte_count size, unsigned shards) {
     const byte_count pages = size >> page_shift;
@@ -178,6 +184,41 @@ result<byte_count> managed_region::evict(byte_count offset, byte_count length) {
         evicted += bytes_of(c.pages);
     }
     return evicted;
+}
+
+// ---- migration ----------------------------------------------------------------------------------
+
+result<std::unique_ptr<migration_source>>
+managed_region::begin_source(const migration_source_options& options) {
+    if (!link_->source_begins())
+        return error{errc::busy, 0, "begin_source: there is a source of this region already"};
+    try {
+        return std::unique_ptr<migration_source>(std::make_unique<region_source>(link_, options));
+    } catch (const setup_error& e) {
+        link_->source_ended();
+        return error{e.code(), e.os_errno(), "begin_source: memory for contents"};
+    }
+}
+
+result<std::unique_ptr<migration_target>> managed_region::begin_target() {
+    try {
+        return std::unique_ptr<migration_target>(std::make_unique<region_target>(link_));
+    } catch (const setup_error& e) {
+        return error{e.code(), e.os_errno(), "begin_target: memory for contents"};
+    }
+}
+
+bool managed_region::file_has(byte_count offset) const noexcept {
+    if (!memory_.shared())
+        return false;
+    const guest_slice page = memory_.slice(offset, 1);
+    const auto at = static_cast<off_t>(page.fd_offset);
+    return ::lseek(page.fd, at, SEEK_DATA) == at;
+}
+
+bool managed_region::tier_is_shared(tier_number tier) const noexcept {
+    const tier_chain& chain = shards_.front()->engine().tiers();
+    return tier != same_filled_tier && chain.at(tier).shared() != nullptr;
 }
 
 // ---- for the manager ----------------------------------------------------------------------------

@@ -9,10 +9,18 @@
 #include <vector>
 
 #include "kernel/guest_memory.hpp"
+#include "manager/region_link.hpp"
 #include "manager/shard_thread.hpp"
 #include "uffdmm/manager.hpp"
 
 namespace uffdmm {
+
+/// A range inside one shard.
+struct region_part {
+    shard_thread* owner = nullptr;
+    page_index base; ///< of the shard, in the region
+    page_run run;    ///< in the shard
+};
 
 class managed_region final : public region {
   public:
@@ -31,6 +39,9 @@ class managed_region final : public region {
     result<std::vector<residency_run>> query(byte_count offset, byte_count length) override;
     result<void> prefetch(byte_count offset, byte_count length) override;
     result<byte_count> evict(byte_count offset, byte_count length) override;
+    result<std::unique_ptr<migration_source>>
+    begin_source(const migration_source_options& options) override;
+    result<std::unique_ptr<migration_target>> begin_target() override;
 
     /// Brings everything in, whatever the limit says, and keeps it there.
     result<void> bring_in();
@@ -39,6 +50,15 @@ class managed_region final : public region {
     void leave_memory() noexcept;
     /// Bytes that are in no memory now.
     [[nodiscard]] result<byte_count> swapped_bytes();
+
+    [[nodiscard]] result<std::vector<region_part>> parts_of(byte_count offset, byte_count length);
+    /// Whether the file of shared memory has contents for the page; false for private memory.
+    [[nodiscard]] bool file_has(byte_count offset) const noexcept;
+    [[nodiscard]] bool is_shared() const noexcept { return memory_.shared(); }
+    /// Whether other hosts can read what is on the tier.
+    [[nodiscard]] bool tier_is_shared(tier_number tier) const noexcept;
+    /// Some migration reads or fills the region.
+    [[nodiscard]] bool in_migration() const noexcept { return link_->in_use(); }
 
     /// The same command on every shard, all of each; the first failure.
     result<void> run_on_all(command::kind what);
@@ -52,13 +72,7 @@ class managed_region final : public region {
     [[nodiscard]] static std::vector<page_count> split(byte_count size, unsigned shards);
 
   private:
-    /// A range inside one shard.
-    struct part {
-        shard_thread* owner = nullptr;
-        page_index base; ///< of the shard, in the region
-        page_run run;    ///< in the shard
-    };
-    [[nodiscard]] result<std::vector<part>> parts_of(byte_count offset, byte_count length);
+    using part = region_part;
     result<void> run(const std::vector<part>& parts, command::kind what);
     result<void> run_or_undo(byte_count offset, byte_count length, command::kind what,
                              command::kind undo);
@@ -67,6 +81,7 @@ class managed_region final : public region {
                                     const std::vector<part>& parts);
 
     std::string name_;
+    std::shared_ptr<region_link> link_;
     guest_memory memory_;
     std::vector<std::unique_ptr<shard_thread>> shards_; ///< in order of their slices
 };

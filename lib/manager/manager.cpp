@@ -149,6 +149,8 @@ result<void> manager::impl::remove_region(region& r, removal how) {
     managed_region* const mine = find(r);
     if (mine == nullptr)
         return error{errc::not_found, 0, "remove_region: no region of this manager"};
+    if (mine->in_migration())
+        return error{errc::busy, 0, "remove_region: a migration of the region is under way"};
     if (how == removal::keep && missing_bytes_of(*mine) != 0)
         return error{errc::limit_too_small, 0,
                      "remove_region: keeping the contents would exceed the limit"};

@@ -13,13 +13,14 @@ using namespace uffdmm;
 
 /// One row per state, one column per operation, in the order of the enums: the state after it, or
 /// '-' where it is forbidden. Written from the drawing, not from the code.
-///                  zitsdfxp   install_zero install take_back stage drop found_zero discard poison
+///                  zitsdfxpla install_zero install take_back stage drop found_zero discard poison
+///                             fill adopt
 constexpr std::array<const char*, page_states> expected{
-    /* untouched */ "R-----U-",
-    /* resident  */ "---T--U-",
-    /* staged    */ "--R-WUU-",
-    /* swapped   */ "-R----UP",
-    /* poisoned  */ "------U-",
+    /* untouched */ "R-----U-RW",
+    /* resident  */ "---T--U---",
+    /* staged    */ "--R-WUU---",
+    /* swapped   */ "-R----UP--",
+    /* poisoned  */ "------U---",
 };
 constexpr const char* letters = "URTWP"; // untouched resident sTaged sWapped poisoned
 

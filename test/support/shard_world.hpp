@@ -244,6 +244,11 @@ class shard_world final : private waker, private squeeze_listener, private shard
     }
     /// How often the page was written since it was last discarded.
     [[nodiscard]] std::uint32_t version(page_index page) const { return truth_[page.value]; }
+    /// Contents that come from elsewhere are those of that write.
+    void truth(page_run run, std::uint32_t version) {
+        for (page_index page = run.first; page < run.end(); page = page + 1)
+            truth_[page.value] = version;
+    }
     /// The page may hold old contents or zeros: it is being discarded, or may be lost.
     [[nodiscard]] bool uncertain(page_index page) const {
         return being_discarded(page) || may_be_lost(page);

@@ -17,6 +17,7 @@
 namespace uffdmm {
 
 class command_queue;
+struct arrival_job;
 struct peek_job;
 
 struct command final : message {
@@ -29,6 +30,7 @@ struct command final : message {
         query,      ///< fills `answer` from `at` on
         peek,       ///< what the pages are, and their contents: see peek_job
         unwatch,    ///< the migration looks at no window any more
+        arrive,     ///< contents from elsewhere for the pages: see arrival_job
         end_leases, ///< and nobody needs the locations it has named
         prefetch,
         evict,
@@ -74,6 +76,7 @@ struct command final : message {
     result<void> outcome;
     std::array<run_of_state, 256> answer;
     std::size_t answers = 0;
+    arrival_job* arrival = nullptr;         ///< arrive
     peek_job* peek = nullptr;               ///< peek
     std::uint64_t deadline_ns = UINT64_MAX; ///< idle: when to give up, monotonic clock
     command* next = nullptr;

@@ -5,6 +5,7 @@
 
 #include <bit>
 
+#include "uffdmm/engine/arrivals.hpp"
 #include "uffdmm/engine/command.hpp"
 #include "uffdmm/engine/discarder.hpp"
 #include "uffdmm/engine/evictor.hpp"
@@ -21,11 +22,12 @@ namespace uffdmm {
 template <kernel Kernel>
 class command_runner {
   public:
-    command_runner(shard_core<Kernel>& core, fault_path<Kernel>& faults, swap_in<Kernel>& reads,
-                   swap_out<Kernel>& writes, evictor<Kernel>& evicts, reclaimer<Kernel>& reclaim,
-                   discarder<Kernel>& discards, peeker<Kernel>& looks)
+    command_runner(shard_core<Kernel>& core, installer<Kernel>& install, fault_path<Kernel>& faults,
+                   swap_in<Kernel>& reads, swap_out<Kernel>& writes, evictor<Kernel>& evicts,
+                   reclaimer<Kernel>& reclaim, discarder<Kernel>& discards, peeker<Kernel>& looks)
         : core_(core), faults_(faults), reads_(reads), writes_(writes), evictor_(evicts),
-          reclaim_(reclaim), discards_(discards), looks_(looks), pins_(core.pages()) {}
+          reclaim_(reclaim), discards_(discards), looks_(looks),
+          arrivals_(core, install, writes, discards), pins_(core.pages()) {}
 
     [[nodiscard]] command_queue& queue() { return queue_; }
     [[nodiscard]] bool idle() const { return queue_.front() == nullptr; }
@@ -87,6 +89,8 @@ class command_runner {
         case command::kind::unwatch:
             core_.watch.end();
             return {};
+        case command::kind::arrive:
+            return arrive(c);
         case command::kind::end_leases:
             for (tier_number tier = 1; tier <= core_.chain.last(); ++tier)
                 core_.chain.at(tier).end_leases();
@@ -257,6 +261,15 @@ class command_runner {
         return {c.at == c.run.end(), {}};
     }
 
+    // ---- arriving -------------------------------------------------------------------------------
+
+    outcome arrive(command& c) {
+        using progress = typename arrivals<Kernel>::progress;
+        const progress p = arrivals_.step(c, stuck_);
+        starving_ = p.starving;
+        return {p.finished, p.what};
+    }
+
     // ---- moving ---------------------------------------------------------------------------------
 
     outcome prefetch(command& c) {
@@ -406,6 +419,7 @@ class command_runner {
     reclaimer<Kernel>& reclaim_;
     discarder<Kernel>& discards_;
     peeker<Kernel>& looks_;
+    arrivals<Kernel> arrivals_;
     pin_table pins_;
     command_queue queue_;
     bool stuck_ = false;

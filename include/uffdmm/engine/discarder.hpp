@@ -24,6 +24,7 @@ class discarder {
         page_entry& entry = core_.table[page];
         switch (entry.state()) {
         case page_state::untouched:
+            entry.clear(page_flag::arriving); // what arrives is dead, too
             return;
         case page_state::resident:
             core_.leaves_residence(page);

@@ -95,7 +95,7 @@ class fault_path {
             return entry.has(page_flag::write_protected) ? unprotect(page) : install_status::done;
         if (entry.state() == page_state::poisoned)
             return install_status::poisoned;
-        return bring_in_absent(f);
+        return entry.has(page_flag::arriving) ? install_status::crowded : bring_in_absent(f);
     }
 
     /// The same for a page that has to be there, whatever we believe: a page that was installed
@@ -183,6 +183,8 @@ class fault_path {
         default:
             break;
         }
+        if (core_.table[f.page].has(page_flag::arriving))
+            return install_status::crowded; // not for long, and then it is there
         if (f.what == kernel_message::kind::minor)
             return resolve_foreign(f);
         return bring_in_absent(f);
@@ -247,8 +249,7 @@ class fault_path {
             return install_status::starved;
         page_run run = run_with(f.page, window);
         page_count n = 1;
-        while (n < run.count && core_.table[run.first + n].state() == page_state::untouched &&
-               !core_.table[run.first + n].has(page_flag::pinned))
+        while (n < run.count && fillable(run.first + n))
             ++n;
         while (n > 1 && !core_.try_charge(n - 1, installer_.prefetch_reserve()))
             n = n / 2;
@@ -259,6 +260,13 @@ class fault_path {
         if (window.stride != 1)
             ahead_.now(window);
         return install_status::done;
+    }
+
+    /// Whether a neighbour's fault may fill the page with zeros.
+    [[nodiscard]] bool fillable(page_index page) const {
+        const page_entry& entry = core_.table[page];
+        return entry.state() == page_state::untouched && !entry.has(page_flag::pinned) &&
+               !entry.has(page_flag::arriving);
     }
 
     install_status swap_page_in(const fault& f, bool write, const prefetch_window& window) {

@@ -65,6 +65,12 @@ class installer {
         return install(run, op, demanded, clean, attempt);
     }
 
+    /// Copies contents that came from elsewhere into untouched pages. Charged by the caller as
+    /// above. `parked` also if there is a page already: one that is being discarded, as was heard.
+    install_result fill(page_run run, const std::byte* contents) {
+        return copies(run, contents, page_op::fill, ~demand_mask{0}, false);
+    }
+
     /// shmem: maps an untouched page that is in the page cache. Charged by the caller as above.
     install_result mapped(page_index page) {
         const auto attempt = [&](page_index at, page_count count) {
@@ -150,6 +156,8 @@ class installer {
                 continue;
             if (r.status != kernel_status::exists)
                 status = failure(r.status, run.first + at);
+            else if (op == page_op::fill && !core_.traits.shared)
+                status = install_status::parked;
             else if (must_win(op)) {
                 // Twice in a row: somebody is at it right now. Later.
                 status =
@@ -170,6 +178,7 @@ class installer {
     [[nodiscard]] static install_cause cause_of(page_op op) {
         switch (op) {
         case page_op::install_zero:
+        case page_op::fill:
             return install_cause::first_touch;
         case page_op::take_back:
             return install_cause::take_back;

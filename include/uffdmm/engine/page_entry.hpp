@@ -19,6 +19,9 @@
 ///      (from every state)    │ poisoned │
 ///                            └──────────┘
 ///
+/// Pages that another host has sent: untouched ─ fill ─► resident, untouched ─ adopt ─► swapped.
+/// While their contents are on the way, `arriving`, faults on them wait.
+///
 /// untouched  no contents anywhere: reads as zeros
 /// resident   mapped in the guest, which may change it unless `write_protected`
 /// staged     out of the guest, contents in frame(); refaults take it back without I/O
@@ -47,9 +50,11 @@ enum class page_op : std::uint8_t {
     drop,         ///< give up the frame; the slot is the only copy from now on
     found_zero,   ///< a staged page turned out to be all zeros
     discard,      ///< the guest declared the contents dead
-    poison        ///< the contents are lost
+    poison,       ///< the contents are lost
+    fill,         ///< map contents that came from elsewhere
+    adopt         ///< contents that came from elsewhere are in a slot
 };
-inline constexpr unsigned page_ops = 8;
+inline constexpr unsigned page_ops = 10;
 
 /// Number of the tier inside the chain. 0 is the same-filled pseudo tier.
 using tier_number = std::uint8_t;
@@ -82,6 +87,10 @@ struct transition_result {
         return {true, s::untouched};
     case page_op::poison:
         return {from == s::swapped, s::poisoned};
+    case page_op::fill:
+        return {from == s::untouched, s::resident};
+    case page_op::adopt:
+        return {from == s::untouched, s::swapped};
     }
     return {};
 }
@@ -98,6 +107,7 @@ enum class page_flag : std::uint64_t {
     evicted_before = 1u << 11, ///< evicted_at() is meaningful
     fresh = 1u << 19,          ///< resident, installed for a fault a moment ago: see fresh_pages
     waiting = 1u << 20,        ///< a fault on it is in the queue of waiting faults
+    arriving = 1u << 22,       ///< untouched, and contents are on their way: faults wait
     passing = 1u << 21         ///< brought in for a one-pass reader: see one_pass_readers
 };
 
@@ -173,7 +183,7 @@ class page_entry {
     static constexpr unsigned slot_shift = 24;
     static constexpr std::uint64_t low_mask = (std::uint64_t{1} << slot_shift) - 1;
 
-    /// 0-2 state · 3-11 and 19-21 flags · 12-15 policy · 16-18 tier · 24-63 slot
+    /// 0-2 state · 3-11 and 19-22 flags · 12-15 policy · 16-18 tier · 24-63 slot
     std::uint64_t word_ = 0;
     std::uint32_t a_ = 0; ///< resident: prev · staged: frame · same-filled: low pattern half
     std::uint32_t b_ = 0; ///< resident: next · else: evicted_at

@@ -113,7 +113,7 @@ class read_ahead {
         const page_entry& entry = core_.table[run.first];
         if (entry.state() == page_state::swapped)
             return reads_.prefetch(run);
-        if (entry.state() != page_state::untouched || entry.has(page_flag::pinned))
+        if (!fillable(run.first))
             return 1;
         page_count n = 1;
         while (n < run.count && fillable(run.first + n))
@@ -124,7 +124,8 @@ class read_ahead {
     }
     [[nodiscard]] bool fillable(page_index page) const {
         const page_entry& entry = core_.table[page];
-        return entry.state() == page_state::untouched && !entry.has(page_flag::pinned);
+        return entry.state() == page_state::untouched && !entry.has(page_flag::pinned) &&
+               !entry.has(page_flag::arriving);
     }
 
     shard_core<Kernel>& core_;

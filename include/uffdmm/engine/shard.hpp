@@ -34,7 +34,8 @@ class shard final : private tier_client {
           discarder_(core_, reads_), ahead_(core_, installer_, reads_),
           faults_(core_, installer_, reads_, ahead_, discarder_),
           reclaim_(core_, installer_, evictor_, writes_),
-          commands_(core_, faults_, reads_, writes_, evictor_, reclaim_, discarder_, looks_) {
+          commands_(core_, installer_, faults_, reads_, writes_, evictor_, reclaim_, discarder_,
+                    looks_) {
         const byte_count metadata = core_.table.memory_bytes() + sizeof(*this);
         core_.counts.metadata_bytes.set(metadata);
         core_.money.charge(metadata);

@@ -164,6 +164,7 @@ struct shard_core {
         entry.clear(page_flag::evicted_before);
         entry.clear(page_flag::loading);
         entry.clear(page_flag::demoting); // the copy under way is stale from here on
+        entry.clear(page_flag::arriving);
         if (cause == install_cause::prefetch) {
             entry.set(page_flag::prefetched);
             ++counts.prefetched_pages;

@@ -36,6 +36,8 @@ void shard<Kernel>::check_invariants() const {
         }
         UFFDMM_CHECK(!entry.has(page_flag::loading) || entry.state() == page_state::swapped,
                      "only swapped pages are loading");
+        UFFDMM_CHECK(!entry.has(page_flag::arriving) || entry.state() == page_state::untouched,
+                     "only untouched pages are arriving");
         UFFDMM_CHECK(!entry.has(page_flag::storing) || entry.state() == page_state::staged,
                      "only staged pages are being stored");
     }

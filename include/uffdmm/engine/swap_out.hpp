@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "uffdmm/detail/growing_table.hpp"
+#include "uffdmm/engine/arrival_job.hpp"
 #include "uffdmm/engine/buffer_pool.hpp"
 #include "uffdmm/engine/same_filled.hpp"
 #include "uffdmm/engine/shard_core.hpp"
@@ -31,6 +32,7 @@ class swap_out final : public store_listener {
     [[nodiscard]] std::uint64_t freed() const { return freed_; }
     /// Whether another page could be written at once.
     [[nodiscard]] bool has_room() const { return free_ != nullptr || ops_.can_grow(); }
+    [[nodiscard]] bool has_room_for(page_count n) const { return in_flight_ + n <= max_ops; }
 
     /// Empties the oldest cluster as far as possible. Returns whether any page got on its way; a
     /// tier may still turn it down.
@@ -45,6 +47,29 @@ class swap_out final : public store_listener {
     void drain_holder(frame_index frame) {
         if (cluster* c = core_.frames.pop_holder(frame))
             (void)drain(*c);
+    }
+
+    /// Whether contents from elsewhere could be stored now.
+    [[nodiscard]] bool can_store() const {
+        return has_room() && core_.chain.can_store(1, core_.os.now_ns());
+    }
+    /// Offers contents from elsewhere to the tiers, for untouched pages that are `arriving`; there
+    /// is room for each. `contents` stay until the job's bit of the page in `storing` is cleared.
+    void offer(page_run run, const std::byte* contents, arrival_job& job) {
+        std::array<store_op*, cluster_pages> ops;
+        for (page_count i = 0; i < run.count; ++i) {
+            store_op& op = take();
+            op.page = run.first + i;
+            op.frame = no_frame;
+            op.from = 0;
+            op.owner = op.page.value;
+            op.contents = contents + std::size_t{i} * page_size;
+            op.arrival = &job;
+            core_.table[op.page].set_frame(number_of(op));
+            ops[i] = &op;
+        }
+        core_.chain.offer(std::span(ops.data(), run.count), 1, core_.os.now_ns(), client_, *this);
+        pass_on();
     }
 
     /// The tiers turned pages down, or a write ended: move on to the next tier.
@@ -137,6 +162,9 @@ class swap_out final : public store_listener {
     /// back or discarded meanwhile; a new eviction cannot reuse the frame before the op ends.
     [[nodiscard]] bool current(const store_op& op) const {
         const page_entry& entry = core_.table[op.page];
+        if (op.arrival != nullptr)
+            return entry.state() == page_state::untouched && entry.has(page_flag::arriving) &&
+                   entry.frame() == number_of(op);
         if (op.frame != no_frame)
             return entry.state() == page_state::staged && entry.frame() == op.frame;
         // The op's number is kept in the entry: the page may have come in, left again to the same
@@ -150,7 +178,15 @@ class swap_out final : public store_listener {
         const bool valid = current(op);
         if (!valid)
             core_.chain.release(op.tier, op.slot);
-        if (op.frame != no_frame) {
+        if (op.arrival != nullptr) {
+            if (valid) {
+                entry.clear(page_flag::arriving);
+                entry.set_slot(op.tier, op.slot);
+                entry.apply(page_op::adopt);
+                core_.watch.changes(op.page);
+            }
+            end_arrival(op, false);
+        } else if (op.frame != no_frame) {
             if (valid) {
                 entry.clear(page_flag::storing);
                 entry.set_slot(op.tier, op.slot);
@@ -175,7 +211,9 @@ class swap_out final : public store_listener {
     void not_stored(store_op& op) noexcept override {
         page_entry& entry = core_.table[op.page];
         const bool valid = current(op);
-        if (op.frame != no_frame) {
+        if (op.arrival != nullptr) {
+            end_arrival(op, valid);
+        } else if (op.frame != no_frame) {
             if (valid)
                 entry.clear(page_flag::storing);
             core_.frames.end_storing(op.frame, valid);
@@ -197,6 +235,11 @@ class swap_out final : public store_listener {
     }
     void report(event::kind what, tier_number tier, errc cause) noexcept {
         core_.observer.on_event({what, core_.chain.at(tier).traits().name, 0, cause});
+    }
+
+    static void end_arrival(store_op& op, bool turned_down) {
+        op.arrival->stored(op.page, turned_down);
+        op.arrival = nullptr;
     }
 
     // ---- demotion -------------------------------------------------------------------------------

@@ -27,14 +27,17 @@
 
 namespace uffdmm {
 
+struct arrival_job;
+
 /// One page on its way to a tier. Lives in the shard's fixed pool.
 struct store_op : store_request {
     page_index page;
-    frame_index frame = no_frame; ///< swap-out: the staged frame · demotion: no_frame
-    tier_number tier = 0;         ///< where it is being stored now
-    tier_number from = 0;         ///< demotion: where it comes from
-    slot_id old_slot = no_slot;   ///< demotion: the slot it comes from
-    store_op* next = nullptr;     ///< free list, or waiting to be offered to the next tier
+    frame_index frame = no_frame;   ///< swap-out: the staged frame · demotion: no_frame
+    tier_number tier = 0;           ///< where it is being stored now
+    tier_number from = 0;           ///< demotion: where it comes from
+    slot_id old_slot = no_slot;     ///< demotion: the slot it comes from
+    arrival_job* arrival = nullptr; ///< contents from elsewhere: whose
+    store_op* next = nullptr;       ///< free list, or waiting to be offered to the next tier
 };
 
 /// Client for loads from a tier with synchronous_load: their status says all.

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "manager/migration_target.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+namespace uffdmm {
+namespace {
+
+constexpr byte_count window_bytes = bytes_of(arrival_job::most);
+
+constexpr std::uint64_t mask_of(page_count first, page_count count) {
+    const std::uint64_t ones = count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+    return ones << first;
+}
+
+} // namespace
+
+region_target::region_target(std::shared_ptr<region_link> link)
+    : link_(std::move(link)), contents_(mapping::anonymous(window_bytes)) {
+    link_->target_begins();
+}
+
+region_target::~region_target() {
+    link_->target_ended();
+}
+
+result<managed_region*> region_target::region() {
+    managed_region* region = link_->region();
+    if (region == nullptr)
+        return error{errc::wrong_state, 0, "migration_target: its region is removed"};
+    return region;
+}
+
+result<managed_region*> region_target::checked(byte_count offset, byte_count length) {
+    const auto region = this->region();
+    if (region)
+        if (const auto parts = region.value()->parts_of(offset, length); !parts)
+            return parts.failure();
+    return region;
+}
+
+// ---- collecting ---------------------------------------------------------------------------------
+
+/// Index in the window of the page at `offset`, after delivering another window.
+result<page_count> region_target::make_place(byte_count offset) {
+    const byte_count base = offset & ~(window_bytes - 1);
+    if (collected_.pages != 0 && collected_.offset != base)
+        if (const result<void> done = flush(); !done)
+            return done.failure();
+    collected_.offset = base;
+    const page_count index = pages_of(offset - base);
+    const std::uint64_t bit = mask_of(index, 1);
+    collected_.pages |= bit;
+    collected_.zeros &= ~bit;
+    collected_.located &= ~bit;
+    collected_.cold &= ~bit;
+    return index;
+}
+
+result<void> region_target::put(byte_count offset, std::span<const std::byte> contents,
+                                warmth how) {
+    if (const auto region = checked(offset, contents.size()); !region)
+        return region.failure();
+    for (; !contents.empty(); contents = contents.subspan(page_size), offset += page_size) {
+        const auto index = make_place(offset);
+        if (!index)
+            return index.failure();
+        std::memcpy(contents_.data() + bytes_of(index.value()), contents.data(), page_size);
+        if (how == warmth::cold)
+            collected_.cold |= mask_of(index.value(), 1);
+    }
+    return {};
+}
+
+result<void> region_target::adopt(byte_count offset, const location& place) {
+    if (const auto region = checked(offset, page_size); !region)
+        return region.failure();
+    const auto index = make_place(offset);
+    if (!index)
+        return index.failure();
+    locations_[index.value()] = place;
+    collected_.located |= mask_of(index.value(), 1);
+    return {};
+}
+
+result<void> region_target::zero(byte_count offset, byte_count length) {
+    if (const auto region = checked(offset, length); !region)
+        return region.failure();
+    for (const byte_count end = offset + length; offset < end; offset += page_size) {
+        const auto index = make_place(offset);
+        if (!index)
+            return index.failure();
+        collected_.zeros |= mask_of(index.value(), 1);
+    }
+    return {};
+}
+
+// ---- delivering ---------------------------------------------------------------------------------
+
+result<void> region_target::flush() {
+    const auto region = this->region();
+    if (!region)
+        return region.failure();
+    const window some = std::exchange(collected_, {});
+    return some.pages == 0 ? result<void>{} : deliver(*region.value(), some);
+}
+
+/// A window may lie in two shards.
+result<void> region_target::deliver(managed_region& region, const window& some) {
+    const byte_count length = std::min(window_bytes, region.size() - some.offset);
+    const auto parts = region.parts_of(some.offset, length);
+    if (!parts)
+        return parts.failure();
+    page_count first = 0;
+    for (const region_part& part : parts.value()) {
+        if (const result<void> r = arrive(part, some, first); !r)
+            return r;
+        if (const result<void> r = finish(region, some, job_.present << first); !r)
+            return r;
+        first += part.run.count;
+    }
+    return {};
+}
+
+/// The pages of `part`, the first of which is page `first` of the window.
+result<void> region_target::arrive(const region_part& part, const window& some, page_count first) {
+    const std::uint64_t here = mask_of(0, part.run.count);
+    job_.pages = some.pages >> first & here;
+    job_.zeros = some.zeros >> first & here;
+    job_.located = some.located >> first & here;
+    job_.cold = some.cold >> first & here;
+    job_.replace = true;
+    job_.contents = contents_.data() + bytes_of(first);
+    job_.locations = locations_.data() + first;
+    job_.present = 0;
+    if (job_.pages == 0)
+        return {};
+    command c(command::kind::arrive, part.run, part.owner->queue());
+    c.arrival = &job_;
+    part.owner->post(c);
+    return c.wait();
+}
+
+/// What only a thread that may touch guest memory can do.
+result<void> region_target::finish(managed_region& region, const window& some,
+                                   std::uint64_t present) {
+    const std::uint64_t asked = present | (region.is_shared() ? some.zeros : 0);
+    for (std::uint64_t left = asked; left != 0; left &= left - 1) {
+        const auto index = static_cast<page_count>(std::countr_zero(left));
+        const std::uint64_t bit = left & -left;
+        const byte_count offset = some.offset + bytes_of(index);
+        result<void> done;
+        if ((some.zeros & bit) != 0)
+            done = write_zeros(region, offset, (present & bit) != 0);
+        else if ((some.located & bit) != 0)
+            done = replace_by_location(region, some, index);
+        else
+            std::memcpy(region.data() + offset, contents_.data() + bytes_of(index), page_size);
+        if (!done)
+            return done;
+    }
+    return {};
+}
+
+/// Gives the memory back, too, unless the page is pinned. Shared memory may have contents that came
+/// through another mapping of the file.
+result<void> region_target::write_zeros(managed_region& region, byte_count offset, bool present) {
+    if (!present && !region.file_has(offset))
+        return {};
+    const result<void> done = region.discard(offset, page_size);
+    if (done.code() != errc::busy)
+        return done;
+    std::memset(region.data() + offset, 0, page_size);
+    return {};
+}
+
+/// The page left nothing to be kept, so it is absent before it is adopted.
+result<void> region_target::replace_by_location(managed_region& region, const window& some,
+                                                page_count index) {
+    const byte_count offset = some.offset + bytes_of(index);
+    if (const result<void> gone = region.discard(offset, page_size); !gone)
+        return gone;
+    window one;
+    one.offset = some.offset;
+    one.pages = one.located = mask_of(index, 1);
+    const auto parts = region.parts_of(offset, page_size);
+    if (!parts)
+        return parts.failure();
+    if (const result<void> r = arrive(parts.value().front(), one, index); !r)
+        return r;
+    return job_.present == 0 ? result<void>{}
+                             : error{errc::busy, 0, "adopt: somebody accesses the page"};
+}
+
+} // namespace uffdmm
