@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include "run/ask.hpp"
 #include "run/options.hpp"
 #include "run/settings.hpp"
 #include "uffdmm/result.hpp"
@@ -48,6 +49,8 @@ int main(int count, char** arguments) {
             std::fputs(preload::help_text().c_str(), stdout);
             return 0;
         }
+        if (!line.ask_socket.empty())
+            return preload::ask(line.ask_socket, line.ask_words);
         preload::to_environment(line.asked, preload_library());
         execute(line.program);
     } catch (const std::exception& e) {

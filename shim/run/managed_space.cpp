@@ -69,6 +69,8 @@ void managed_space::start() {
     auto* const owner = static_cast<std::uint64_t*>(mark);
     *owner = 1;
     owner_.store(owner, std::memory_order_release); // pairs with forgotten()
+    if (on_start_ != nullptr)
+        on_start_(*this);
 }
 
 void managed_space::before_fork() noexcept {

@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <pthread.h>
 
@@ -20,6 +22,7 @@
 #include "run/page_bitmap.hpp"
 #include "run/settings.hpp"
 #include "run/tally.hpp"
+#include "uffdmm/control.hpp"
 #include "uffdmm/manager.hpp"
 
 namespace preload {
@@ -62,6 +65,14 @@ class managed_space {
     }
     /// Zeros as long as nothing is managed.
     [[nodiscard]] uffdmm::stats statistics() const;
+
+    // What a thread may ask for that is `inside`, and touches no managed memory.
+    [[nodiscard]] uffdmm::byte_count limit() noexcept;
+    [[nodiscard]] uffdmm::result<void> set_limit(uffdmm::byte_count limit);
+    [[nodiscard]] uffdmm::result<std::vector<uffdmm::control_region>> regions();
+    [[nodiscard]] uffdmm::result<uffdmm::byte_count> evict(std::string_view region);
+    /// To be told when the first memory is managed. Set before there are other threads.
+    void on_start(void (*call)(managed_space&) noexcept) noexcept { on_start_ = call; }
 
     /// Zeros at a multiple of `alignment`; nullptr if there is no room and none can be made.
     [[nodiscard]] void* take(std::size_t bytes, std::size_t alignment) noexcept;
@@ -133,6 +144,8 @@ class managed_space {
     [[nodiscard]] area* add_area(void* address, std::size_t bytes, bool whole,
                                  const stand_in& looks = {});
     void start();
+    [[nodiscard]] uffdmm::result<bool> describe(std::size_t which, uffdmm::control_region& out);
+    [[nodiscard]] uffdmm::result<uffdmm::byte_count> evict_area(std::size_t which);
     [[nodiscard]] area* make_area(std::size_t bytes, std::size_t alignment, bool whole) noexcept;
     void zero(std::uintptr_t from, std::uintptr_t to) noexcept;
     void remove_area(area& gone) noexcept;
@@ -144,6 +157,7 @@ class managed_space {
     std::array<area, most_areas> areas_;
     pthread_mutex_t changes_ = PTHREAD_MUTEX_INITIALIZER; ///< the areas and who uses their pages
     known_mappings known_;
+    void (*on_start_)(managed_space&) noexcept = nullptr;
     given_files given_;
     std::atomic<unsigned> forks_{0};
     std::atomic<unsigned> stand_ins_{0}; ///< areas that look like a shared file

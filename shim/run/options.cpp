@@ -110,6 +110,11 @@ constexpr std::array all_options{
            }},
     option{"--stats", "FILE", "write statistics as JSON at the end, and on SIGUSR2",
            [](settings& s, text, text t) { s.stats_file = t; }},
+    option{"--control", "SOCK", "make a unix socket there, for --ask",
+           [](settings& s, text, text t) { s.control_socket = t; }},
+    option{"--ask", "SOCK REQUEST",
+           "ask a running program: stats, limit, limit SIZE, list, evict, evict REGION",
+           [](settings&, text, text) {}},
     option{"--verbose", "", "say what is taken, and what is not and why",
            [](settings& s, text, text) { s.verbose = true; }},
     option{"--optional", "", "run the program unmanaged where the library cannot start",
@@ -166,6 +171,7 @@ void make_absolute(settings& s) {
             path = std::filesystem::absolute(path).string();
     };
     absolute(s.stats_file);
+    absolute(s.control_socket);
     for (uffdmm::tier_config& tier : s.config.manager.tiers)
         if (auto* const file = std::get_if<uffdmm::file_tier_config>(&tier); file != nullptr)
             absolute(file->path);
@@ -186,12 +192,25 @@ void complete(settings& s) {
     uffdmm::validate(area);
 }
 
+command_line parse_question(const std::vector<std::string>& arguments) {
+    if (arguments.size() < 3)
+        throw setup_error(uffdmm::errc::invalid_argument,
+                          "--ask: needs a socket and a request: --ask SOCK stats");
+    command_line line;
+    line.ask_socket = arguments[1];
+    for (std::size_t i = 2; i < arguments.size(); ++i)
+        line.ask_words.append(i == 2 ? "" : " ").append(arguments[i]);
+    return line;
+}
+
 } // namespace
 
 command_line parse_command_line(const std::vector<std::string>& arguments) {
     command_line line;
     line.asked.config.manager.limit = 256 * mebibyte;
     line.asked.config.regions.emplace_back();
+    if (!arguments.empty() && arguments[0] == "--ask")
+        return parse_question(arguments);
     std::size_t at = 0;
     while (at < arguments.size() && arguments[at].starts_with("--") && arguments[at] != "--")
         apply_option(line, arguments, at);

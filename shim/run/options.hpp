@@ -14,6 +14,8 @@ struct command_line {
     settings asked;
     std::vector<std::string> program; ///< and its arguments
     bool help = false;
+    std::string ask_socket; ///< "": a program is to be run
+    std::string ask_words;
 };
 
 /// Throws uffdmm::setup_error naming the option and what is allowed.

@@ -11,6 +11,7 @@ namespace {
 constexpr const char* config_variable = "UFFDMM_RUN_CONFIG";
 constexpr const char* threshold_variable = "UFFDMM_RUN_THRESHOLD";
 constexpr const char* stats_variable = "UFFDMM_RUN_STATS";
+constexpr const char* control_variable = "UFFDMM_RUN_CONTROL";
 constexpr const char* match_variable = "UFFDMM_RUN_MATCH"; ///< rules, a line each
 constexpr const char* modes_variable = "UFFDMM_RUN_MODES";
 /// LD_PRELOAD as it was before; absent if it was not set.
@@ -58,6 +59,7 @@ void to_environment(const settings& s, const std::string& library) {
     ::setenv(config_variable, to_json(s.config).c_str(), 1);
     ::setenv(threshold_variable, std::to_string(s.threshold).c_str(), 1);
     ::setenv(stats_variable, s.stats_file.c_str(), 1);
+    ::setenv(control_variable, s.control_socket.c_str(), 1);
     ::setenv(match_variable, lines_of(s.rules).c_str(), 1);
     ::setenv(modes_variable, modes.c_str(), 1);
     ::setenv(before_variable, before.c_str(), 1);
@@ -77,6 +79,7 @@ settings from_environment() {
     s.optional = has_mode(modes, "optional");
     s.threshold = uffdmm::parse_size(value_of(threshold_variable), threshold_variable);
     s.stats_file = value_of(stats_variable);
+    s.control_socket = value_of(control_variable);
     s.config = uffdmm::parse_config(value_of(config_variable), config_variable);
     return s;
 }

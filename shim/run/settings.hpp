@@ -19,6 +19,7 @@ struct settings {
                                                    ///< unless a rule takes them by their size
     std::string stats_file;                        ///< "": none
     std::vector<match_rule> rules;                 ///< the first that fits decides
+    std::string control_socket;                    ///< "": none
     bool verbose = false;
     bool list = false; ///< say what would be taken, and manage nothing
 

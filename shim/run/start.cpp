@@ -18,11 +18,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "run/control.hpp"
 #include "run/inside.hpp"
 #include "run/managed_space.hpp"
 #include "run/next_functions.hpp"
+#include "run/statistics.hpp"
 #include "run/tell.hpp"
-#include "uffdmm/stats_json.hpp"
 
 namespace {
 
@@ -45,9 +46,7 @@ void write_file(const std::string& path, const std::string& text) {
 
 void write_statistics(managed_space& s) {
     const inside_scope library;
-    write_file(s.asked().stats_file, "{\"interception\": " + s.counts().to_json() +
-                                         ",\n\"library\": " + uffdmm::to_json(s.statistics()) +
-                                         "}\n");
+    write_file(s.asked().stats_file, statistics_of(s));
 }
 
 /// Where SIGUSR2 leaves word; -1: nowhere.
@@ -99,6 +98,7 @@ void after_fork() {
 /// What is forgotten stays locked: nobody uses it.
 void in_child() {
     inside = false;
+    control::forget_in_child();
     after_fork();
 }
 
@@ -114,6 +114,10 @@ void manage(const settings& asked) {
     (void)::pthread_atfork(before_fork, after_fork, in_child);
     if (!asked.stats_file.empty())
         listen_for_signals(*s);
+    if (!asked.control_socket.empty()) {
+        control::serve(*s);
+        s->on_start(control::go_on_serving);
+    }
     set_space(s);
 }
 
@@ -139,6 +143,7 @@ __attribute__((constructor)) void before_program() {
 }
 
 __attribute__((destructor)) void after_program() {
+    control::remove_socket();
     managed_space* const s = space();
     if (s != nullptr && !s->forgotten() && !s->asked().stats_file.empty() &&
         (s->started() || ::getpid() == first_process))
