@@ -5,27 +5,34 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include <unistd.h>
 
 #include "run/ask.hpp"
+#include "run/installed.hpp"
 #include "run/options.hpp"
+#include "run/program_file.hpp"
 #include "run/settings.hpp"
 #include "uffdmm/result.hpp"
 
 namespace {
 
 constexpr int bad_usage = 2;
+constexpr int cannot_start = 125;
 constexpr int not_found = 127;
 constexpr int not_executable = 126;
 
-/// Beside this program.
-std::string preload_library() {
-    const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-    return (here / "libuffdmm-preload.so").string();
+/// Whether the program is to be started. Nothing else would say that it is not managed.
+bool can_be_managed(const preload::command_line& line) {
+    const std::string why = preload::why_unmanaged(line.program.front());
+    if (why.empty())
+        return true;
+    const bool goes_on = line.asked.optional || line.asked.list;
+    std::fprintf(stderr, "uffdmm-run: %s, so that no library can be put in front of its own%s\n",
+                 why.c_str(), goes_on ? "; the program runs unmanaged" : "");
+    return goes_on;
 }
 
 [[noreturn]] void execute(std::vector<std::string>& program) {
@@ -51,7 +58,9 @@ int main(int count, char** arguments) {
         }
         if (!line.ask_socket.empty())
             return preload::ask(line.ask_socket, line.ask_words);
-        preload::to_environment(line.asked, preload_library());
+        if (!can_be_managed(line))
+            return cannot_start;
+        preload::to_environment(line.asked, preload::preload_library());
         execute(line.program);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "uffdmm-run: %s\n", e.what());

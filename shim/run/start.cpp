@@ -2,6 +2,7 @@
 
 /// Before the program starts, and after it ends.
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "run/control.hpp"
@@ -24,6 +26,7 @@
 #include "run/next_functions.hpp"
 #include "run/statistics.hpp"
 #include "run/tell.hpp"
+#include "uffdmm/result.hpp"
 
 namespace {
 
@@ -121,17 +124,38 @@ void manage(const settings& asked) {
     set_space(s);
 }
 
+/// What somebody has to know who gives the permission.
+std::string explained(const uffdmm::setup_error& e) {
+    std::string text = e.what();
+    struct stat device {};
+    if (e.code() != uffdmm::errc::permission_denied || ::stat("/dev/userfaultfd", &device) != 0)
+        return text;
+    std::array<char, 320> more;
+    (void)std::snprintf(more.data(), more.size(),
+                        " (/dev/userfaultfd is user %u's and group %u's, mode %04o, and this is "
+                        "user %u, group %u: a group for it and chmod 0660 will do; so will setpriv "
+                        "--ambient-caps +sys_ptrace --inh-caps +sys_ptrace)",
+                        device.st_uid, device.st_gid, device.st_mode & 07777U, ::geteuid(),
+                        ::getegid());
+    return text + more.data();
+}
+
+void cannot_manage(const settings& asked, const std::string& why) {
+    tell("%s%s", why.c_str(), asked.optional ? "; the program runs unmanaged" : "");
+    if (!asked.optional)
+        ::_exit(cannot_start);
+}
+
 void start() {
     settings asked;
-    asked.optional = false;
     try {
         asked = from_environment();
         clear_environment();
         manage(asked);
+    } catch (const uffdmm::setup_error& e) {
+        cannot_manage(asked, explained(e));
     } catch (const std::exception& e) {
-        tell("%s%s", e.what(), asked.optional ? "; the program runs unmanaged" : "");
-        if (!asked.optional)
-            ::_exit(cannot_start);
+        cannot_manage(asked, e.what());
     }
 }
 

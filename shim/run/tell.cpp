@@ -13,7 +13,7 @@ namespace preload {
 
 void tell(const char* format, ...) noexcept {
     const int error = errno;
-    std::array<char, 448> line;
+    std::array<char, 1024> line;
     int length = std::snprintf(line.data(), line.size(), "uffdmm-run: ");
     va_list arguments;
     va_start(arguments, format);

@@ -5,7 +5,7 @@
 
 namespace preload {
 
-/// "uffdmm-run: <text>", cut to some 400 characters.
+/// "uffdmm-run: <text>", cut to some 1000 characters.
 [[gnu::format(printf, 1, 2)]] void tell(const char* format, ...) noexcept;
 
 } // namespace preload
