@@ -46,8 +46,8 @@ while [[ $# -gt 0 ]]; do
     esac
     shift
 done
-# The Debian release that has this QEMU and a Meson for it; of a QEMU that no release has, the source
-# package by name and checksum.
+# The Debian release that has this QEMU and a Meson for it; of a QEMU that no release has, the
+# source package by name and checksum.
 package=qemu
 checksum=
 case $version in
@@ -137,24 +137,19 @@ get_source() {
     mv "$cache/unpacked" "$cache/pristine"
 }
 
-# A Python with the Meson that this QEMU asks for.
+# A Python with the Meson that this QEMU asks for; 7.2 is content with any.
 make_python() {
-    [[ ! -x $cache/python/bin/meson ]] || return 0
+    [[ ! -x $cache/python/bin/meson && $version != 7.2 ]] || return 0
     local name site
     rm -rf "$cache/python" "$cache/new-python"
     python3 -m venv --system-site-packages "$cache/new-python"
-    if [[ $version != 7.2 ]]; then
-        open_suite
-        private_apt download meson python3-pycotap
-        for name in meson python3-pycotap; do
-            dpkg-deb -x "$cache/packages/${name}"_*.deb "$cache/unpacked-packages"
-        done
-        site=$(echo "$cache"/new-python/lib/python3*/site-packages)
-        cp -r "$cache/unpacked-packages"/usr/lib/python3/dist-packages/* "$site"
-    else
-        mkdir -p "$cache/unpacked-packages/usr/bin"
-        cp "$(command -v meson)" "$cache/unpacked-packages/usr/bin/meson"
-    fi
+    open_suite
+    private_apt download meson python3-pycotap
+    for name in meson python3-pycotap; do
+        dpkg-deb -x "$cache/packages/${name}"_*.deb "$cache/unpacked-packages"
+    done
+    site=$(echo "$cache"/new-python/lib/python3*/site-packages)
+    cp -r "$cache/unpacked-packages"/usr/lib/python3/dist-packages/* "$site"
     sed "1s|.*|#!$cache/python/bin/python3|" "$cache/unpacked-packages/usr/bin/meson" \
         >"$cache/new-python/bin/meson"
     chmod +x "$cache/new-python/bin/meson"
@@ -220,12 +215,11 @@ configure() {
     local options=(--target-list=x86_64-softmmu --without-default-features --enable-system
         --enable-tcg --enable-kvm --enable-linux-aio --enable-seccomp --enable-vhost-kernel
         --enable-vhost-user --enable-uffdmm --disable-docs --disable-werror --disable-debug-info
-        --disable-install-blobs --disable-tools --disable-guest-agent
-        --python="$cache/python/bin/python3")
+        --disable-install-blobs --disable-tools --disable-guest-agent)
     if [[ $version == 7.2 ]]; then
-        options+=(--meson="$cache/python/bin/meson")
+        options+=(--meson="$(command -v meson)" --with-git-submodules=ignore)
     else
-        options+=(--disable-download)
+        options+=(--python="$cache/python/bin/python3" --disable-download)
     fi
     if [[ -f $cache/build/build.ninja && -f $cache/configured ]]; then
         [[ $(<"$cache/configured") != "${options[*]}" ]] || return 0
