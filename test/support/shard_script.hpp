@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "support/arrival_model.hpp"
 #include "support/look_model.hpp"
 #include "support/shard_world.hpp"
 
@@ -130,8 +131,10 @@ class shard_script {
             w.steps(1 + what % 16);
         else if (what < 194)
             w.begin_discard(any_run(100));
-        else if (what < 198)
+        else if (what < 197)
             look(w);
+        else if (what < 198)
+            arrive(w);
         else if (what < 205)
             other_mapping(w, what);
         else if (what < 225)
@@ -199,6 +202,20 @@ class shard_script {
             return;
         looking_.reset();
         looking_.emplace(w, any_run(page_watch::most));
+    }
+    /// Contents come from elsewhere for some pages, while no vCPU is at work.
+    void arrive(shard_world& w) {
+        for (const auto& c : w.controls)
+            if (c->hold)
+                return; // would wait for ever
+        for (unsigned i = 0; i < 200 && w.busy(); ++i) {
+            w.step();
+            w.progress_discard();
+        }
+        if (w.busy())
+            return; // somebody waits for memory, or for a tier
+        arrival_model a(w, any_run(arrival_job::most), byte());
+        a.run();
     }
     void other_mapping(shard_world& w, unsigned what) {
         const page_run run = any_run(20);

@@ -171,6 +171,8 @@ class shard_world final : private waker, private squeeze_listener, private shard
         return c.outcome;
     }
 
+    /// A vCPU or a discard is under way.
+    [[nodiscard]] bool busy() const { return pending_discard_ || any_active(); }
     /// Lets everything that is under way end.
     void finish() {
         for (unsigned i = 0; pending_discard_ || any_active(); ++i) {

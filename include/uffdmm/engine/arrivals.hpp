@@ -153,6 +153,9 @@ class arrivals {
         const auto pattern = fill_pattern_of(contents_of(page, job));
         if (!pattern)
             return false;
+        // Another mapping may have put something into the file (second_mapping).
+        if (*pattern == 0 && core_.traits.shared && core_.os.discard(page, 1).done == 0)
+            return false;
         page_entry& entry = core_.table[page];
         entry.clear(page_flag::arriving);
         if (*pattern == 0)
