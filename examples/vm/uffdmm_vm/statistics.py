@@ -1,37 +1,35 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The library's statistics in a QEMU that runs under uffdmm-run (way Runner)."""
+"""What uffdmm-run tells of a QEMU that runs under it (way Runner), and what it can be asked for."""
 import json
-import os
-import signal
-import time
+import socket
 
-FILE = "stats.json"  # in the machine's folder: Runner tells uffdmm-run so
-PERIOD = 0.005
-
-
-def stamp_of(path):
-    """Changes whenever the file is written anew; None: there is none."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
+FILE = "stats.json"  # in the machine's folder, as is the socket: Runner tells uffdmm-run so
+SOCKET = "control.sock"
 
 
 def written(vm):
-    """What is in the file, which after the end of QEMU is the last word."""
+    """The statistics in the file, which after the end of QEMU are the last word."""
     with open(vm.folder / FILE, encoding="utf-8") as file:
         return json.load(file)
 
 
-def statistics(vm, timeout=5):
-    """As they are now. Raises OSError where QEMU has ended or does not answer."""
-    path = vm.folder / FILE
-    before = stamp_of(path)
-    os.kill(vm.process.pid, signal.SIGUSR2)
-    end = time.monotonic() + timeout
-    while stamp_of(path) == before:
-        if vm.process.poll() is not None or time.monotonic() > end:
-            raise TimeoutError("uffdmm-run writes no statistics")
-        time.sleep(PERIOD)
-    return written(vm)
+def ask(vm, command, timeout=60, **arguments):
+    """What a request gives; shim/run/README.md lists them. Raises OSError where QEMU has ended,
+    ValueError where the request is refused."""
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(timeout)
+        control.connect(str(vm.folder / SOCKET))
+        control.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+        with control.makefile("r", encoding="utf-8") as lines:
+            line = lines.readline()
+    if not line:
+        raise ConnectionError("uffdmm-run does not answer")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise ValueError(answer["error"])
+    return answer["result"]
+
+
+def statistics(vm):
+    """As they are now."""
+    return ask(vm, "stats")

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import pathlib
 
+from .statistics import FILE, SOCKET
+
 TOP = pathlib.Path(__file__).resolve().parents[3]
 QEMU = "qemu-system-x86_64"
 
@@ -48,7 +50,7 @@ class Runner:
         """As Plain's."""
         tiers = [word for tier in self.tiers for word in ("--tier", tier)]
         return [f"{self.build}/shim/uffdmm-run", "--limit", self.limit, *tiers,
-                "--stats", f"{folder}/stats.json", *self.options,
+                "--stats", f"{folder}/{FILE}", "--control", f"{folder}/{SOCKET}", *self.options,
                 "--", self.qemu, "-m", memory, *self.arguments]
 
 

@@ -57,23 +57,18 @@ def use(t, vm):
     t.fill_all(vm)
     vm.ask(f"touch zipf seconds=1 writes=40 threads={t.cpus}")
     t.verify(vm)
+    t.expect_swapping(vm)
     t.expect_within_limit(vm)
+    vm.power_off()
 
 
 def test_daemonize(t):
     """A guest in the background has its memory managed like any other."""
     with t.machine(kind=Daemon) as vm:
         use(t, vm)
-        if t.way == "backend":
-            t.expect_swapping(vm)
-        vm.power_off()
-        if t.way == "runner":  # which has statistics in a file, at the end
-            t.expect_swapping(vm)
 
 
 def test_sandbox(t):
     """Everything that -sandbox can deny is denied, and the guest's memory is managed."""
     with t.machine(devices=SANDBOX) as vm:
         use(t, vm)
-        t.expect_swapping(vm)
-        vm.power_off()

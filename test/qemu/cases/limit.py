@@ -3,20 +3,14 @@
 from uffdmm_vm.memory import reset_peak
 from uffdmm_vm.sizes import parse_size
 
-WAYS = ("backend",)
 # Enough for nearly every page of the guest to be touched.
 MANY = "touches=200000"
-
-
-def set_limit(vm, limit):
-    """Returns when the library keeps to it."""
-    vm.qmp.command("qom-set", path="/objects/ram0", property="limit", value=parse_size(limit))
 
 
 def change(t, vm, limit, work):
     """Sets the limit while the guest works, and checks what is taken then: returns it, in bytes."""
     vm.begin(f"touch uniform {work} writes=40 threads={t.cpus}")
-    set_limit(vm, limit)
+    t.set_limit(vm, limit)
     reset_peak(vm.process.pid)
     t.expect(vm.end().number("pages") > 0, "something is touched")
     found = t.library(vm)

@@ -6,7 +6,7 @@ import time
 
 from uffdmm_vm import Backend, Machine, Runner
 from uffdmm_vm.sizes import parse_size
-from uffdmm_vm.statistics import statistics, written
+from uffdmm_vm.statistics import ask, statistics, written
 
 from .overhead import own_memory
 
@@ -94,6 +94,14 @@ class Context:
             found = vm.qmp.command("qom-get", path="/objects/ram0", property="stats")
             return {key.replace("-", "_"): value for key, value in found.items()}
         return (statistics(vm) if vm.process.poll() is None else written(vm))["library"]
+
+    def set_limit(self, vm, limit):
+        """Returns when the library keeps to it."""
+        if self.way == "backend":
+            vm.qmp.command("qom-set", path="/objects/ram0", property="limit",
+                           value=parse_size(limit))
+        else:
+            ask(vm, "limit", bytes=limit)
 
     def expect_swapping(self, vm):
         """So that a test that put no page out does not count as one."""
