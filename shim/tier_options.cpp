@@ -34,6 +34,7 @@ uffdmm_tier_options tier_defaults() {
     o.preallocate = file.preallocate ? 1 : 0;
     o.discard = file.discard ? 1 : 0;
     o.queue_depth = file.queue_depth;
+    o.shared = file.shared ? 1 : 0;
     return o;
 }
 
@@ -59,6 +60,7 @@ file_tier_config file_config(const uffdmm_tier_options& o, const std::string& pa
     config.preallocate = to_flag(path + ".preallocate", o.preallocate);
     config.discard = to_flag(path + ".discard", o.discard);
     config.queue_depth = o.queue_depth;
+    config.shared = to_flag(path + ".shared", o.shared);
     return config;
 }
 
@@ -78,6 +80,7 @@ custom_tier_config custom_config(const uffdmm_tier_options& o, const user_data& 
 tier_config to_config(const uffdmm_tier_options& o, const user_data& data,
                       const std::string& path) {
     check_kind(path + ".kind", o.kind);
+    check_reserved(path + ".reserved", o.reserved);
     if (o.kind == UFFDMM_TIER_RAM)
         return ram_config(o, path);
     if (o.kind == UFFDMM_TIER_FILE)

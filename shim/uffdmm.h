@@ -282,6 +282,8 @@ struct uffdmm_tier_options {
     const struct uffdmm_tier_ops* ops;       /**< custom; copied */
     void* user_data;                         /**< custom: for ops->open */
     void (*free_user_data)(void* user_data); /**< or NULL; called for every kind */
+    uint32_t shared;   /**< file: 1: path is a file on storage that other hosts mount too, 0 */
+    uint32_t reserved; /**< 0 */
 };
 
 /** Defaults and what is allowed: see uffdmm/config.hpp, whose names these are. */

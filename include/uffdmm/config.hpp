@@ -38,6 +38,9 @@ struct file_tier_config {
     std::string path;          ///< a directory (an unlinked file is made in it), a file name, or a
                                ///< block device (its contents are overwritten)
     byte_count size = 0;       ///< capacity; for a block device 0 = all of it
+    bool shared = false;       ///< a named file on storage that other hosts mount too: pages in it
+                               ///< can be handed over (lib/tier/shared/README.md). Never removed;
+                               ///< `size` makes it, and may be 0 where it exists
     bool keep = false;         ///< named file: leave it behind on exit
     bool preallocate = true;   ///< reserve the blocks at start, so that a full disk shows then
     bool discard = true;       ///< punch or trim freed slots

@@ -17,8 +17,8 @@
 /// offset      of the contents in the store, in bytes: a multiple of page_size.
 /// generation  of the slot's contents. It changes when the slot is freed, and never comes back
 ///             once the slot has had another owner.
-/// checksum    of the contents, seeded with the generation and the offset, so that the contents of
-///             another slot, or of an earlier owner of this one, never verify.
+/// checksum    of the contents, seeded with the generation and the offset: what is read there
+///             verifies only if it is what the location was made for, wherever else it may be.
 /// check       of the 44 bytes before: a location damaged on its way is refused, not looked up.
 
 #include <array>

@@ -80,7 +80,8 @@ class UFFDMM_CXX_API shared_store {
 
     // ---- source ----
 
-    /// Offers the volume to whoever has the nonce. The guest must be stopped and everything that
+    /// Offers the volume to whoever has the nonce, with what all regions of the manager have in it:
+    /// what the destination has not adopted is lost. The guest must be stopped and everything that
     /// the destination does not have yet must be in its slot. Waits until writes under way have
     /// ended; from then on stores are rejected and nothing is freed. With `keep` the volume waits
     /// for its acceptance without a living owner (a saved VM), until it is freed by hand.

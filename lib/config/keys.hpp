@@ -57,10 +57,12 @@ struct keys<file_tier_config> {
     static constexpr std::tuple all{
         text_key<self>{"name", &self::name, 1, 64},
         text_key<self>{"path", &self::path, 1, 4095, true, true},
-        size_key<self>{
-            "size",
-            &self::size,
-            {.low = 4 * kibibyte, .or_zero = true, .zero_means = "all of a block device"}},
+        size_key<self>{"size",
+                       &self::size,
+                       {.low = 4 * kibibyte,
+                        .or_zero = true,
+                        .zero_means = "all of a block device or shared store"}},
+        flag_key<self>{"shared", &self::shared},
         flag_key<self>{"keep", &self::keep},
         flag_key<self>{"preallocate", &self::preallocate},
         flag_key<self>{"discard", &self::discard},

@@ -125,6 +125,7 @@ TEST_CASE("abi: the defaults of tiers are those of C++", "[abi]") {
     CHECK(file.name == file_tier_config().name);
     CHECK(file.path == "/var/tmp");
     CHECK(file.keep == file_tier_config().keep);
+    CHECK(file.shared == file_tier_config().shared);
     CHECK(file.preallocate == file_tier_config().preallocate);
     CHECK(file.discard == file_tier_config().discard);
     CHECK(file.queue_depth == file_tier_config().queue_depth);
@@ -178,6 +179,14 @@ TEST_CASE("abi: a wrong tier is refused by its place and option", "[abi]") {
     tiers[1].path = "/var/tmp";
     tiers[1].keep = 3;
     CHECK_THROWS_WITH(to_config(&o), Catch::Contains("tiers[1].keep: 3"));
+    tiers[1].keep = 0;
+    tiers[1].shared = 2;
+    CHECK_THROWS_WITH(to_config(&o), Catch::Contains("tiers[1].shared: 2"));
+    tiers[1].shared = 1;
+    CHECK(std::get<file_tier_config>(to_config(&o).tiers[1]).shared);
+    tiers[1].reserved = 1;
+    CHECK_THROWS_WITH(to_config(&o), Catch::Contains("tiers[1].reserved"));
+    tiers[1].reserved = 0;
     tiers[0].compression = 9;
     CHECK_THROWS_WITH(to_config(&o), Catch::Contains("tiers[0].compression: 9") &&
                                          Catch::Contains("UFFDMM_ZSTD (1)"));

@@ -162,7 +162,8 @@ const std::vector<refused> file_cases = {
     {"path", "1", "1", "a path of 1 to 4095 bytes"},
     {"path", "\"/tmp\\u0000/x\"", "\\u0000", "a path of 1 to 4095 bytes"},
     {"size", "\"0x100000\"", "\"0x100000\"", "K, M, G or T"},
-    {"size", "1", "1", "0 (all of a block device) or a size from 4K"},
+    {"size", "1", "1", "0 (all of a block device or shared store) or a size from 4K"},
+    {"shared", "1", "1", flags},
     {"keep", "1", "1", flags},
     {"keep", "\"true\"", "\"true\"", flags},
     {"preallocate", "null", "null", flags},
@@ -300,8 +301,9 @@ TEST_CASE("config: every key is read") {
         "tiers": [
             {"kind": "ram", "name": "fast", "size": "4K", "compression": "zstd", "level": 19,
              "reject_percent": 100},
-            {"kind": "file", "name": "disk", "path": "/dev/null", "size": "1T", "keep": true,
-             "preallocate": false, "discard": false, "queue_depth": 1024}],
+            {"kind": "file", "name": "disk", "path": "/dev/null", "size": "1T",
+             "shared": true, "keep": true, "preallocate": false,
+             "discard": false, "queue_depth": 1024}],
         "regions": [{"name": "pc.ram", "size": "8K", "kind": "shared_memory", "shards": 2,
                      "policy": "fifo", "prefetch": "stride", "prefetch_window": 1,
                      "remove_events": false}]})");
@@ -324,6 +326,7 @@ TEST_CASE("config: every key is read") {
     CHECK(file.name == "disk");
     CHECK(file.path == "/dev/null");
     CHECK(file.size == byte_count{1} << 40);
+    CHECK(file.shared);
     CHECK(file.keep);
     CHECK_FALSE(file.preallocate);
     CHECK_FALSE(file.discard);
@@ -345,8 +348,9 @@ TEST_CASE("config: what is written is read back the same, for every key") {
         "limit": "5M", "workers": 3, "staged_percent": 5, "low_watermark_permille": 7,
         "high_watermark_permille": 9, "spin": 0, "read_retry_time": 1, "when_full": "wait",
         "tiers": [
-            {"kind": "file", "name": "d", "path": "/a \"b\"\n", "size": "3G", "keep": true,
-             "preallocate": false, "discard": false, "queue_depth": 2},
+            {"kind": "file", "name": "d", "path": "/a \"b\"\n", "size": "3G",
+             "shared": true, "keep": true, "preallocate": false,
+             "discard": false, "queue_depth": 2},
             {"kind": "ram", "name": "r", "size": 4097, "compression": "zstd", "level": 3,
              "reject_percent": 50}],
         "regions": [{"name": "x", "size": "12K", "kind": "shared_memory", "shards": 3,
@@ -367,6 +371,7 @@ TEST_CASE("config: what is written is read back the same, for every key") {
                              "\"name\": \"d\"",
                              R"("path": "/a \"b\"\n")",
                              "\"size\": \"3G\"",
+                             "\"shared\": true",
                              "\"keep\": true",
                              "\"preallocate\": false",
                              "\"discard\": false",

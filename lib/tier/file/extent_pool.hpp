@@ -7,6 +7,9 @@
 ///
 /// Records take three or four bytes per slot (slot_name.hpp). They are populated when an extent is
 /// taken for the first time, and stay so.
+///
+/// Of a file that several hosts use, the pool has only the extents that the store has granted to
+/// this manager, each with a generation: see tier/shared/.
 
 #include <atomic>
 #include <cstddef>
@@ -30,6 +33,10 @@ struct slot_run {
 
 inline constexpr std::uint32_t no_extent = UINT32_MAX;
 
+/// log2 of the slots of an extent of a file of so many: 4 MiB, and less for small files so that
+/// several owners find an extent each.
+[[nodiscard]] std::uint32_t extent_shift_for(std::uint32_t slots) noexcept;
+
 /// What an owner keeps about an extent. Numbers in the links are extents.
 struct extent_record {
     std::uint32_t next = no_extent; ///< owner's list of extents with about as much room
@@ -46,6 +53,8 @@ class extent_pool {
   public:
     /// A file of `slots` slots (at least one, at most max_slots). Throws setup_error (no_memory).
     explicit extent_pool(std::uint32_t slots);
+    /// The same with extents of 2^shift slots, none of which is there before it is granted.
+    extent_pool(std::uint32_t slots, std::uint32_t shift);
 
     /// Slot numbers have 32 bits; the end of the last extent and no_slot's number never occur.
     static constexpr std::uint32_t max_slots = UINT32_MAX - 2047;
@@ -80,6 +89,30 @@ class extent_pool {
     [[nodiscard]] std::uint32_t take(std::uint32_t hint, std::uint32_t owner) noexcept;
     /// Its owner only. All its slots are free.
     void give_back(std::uint32_t extent) noexcept;
+    /// Any thread: the extent, which was not in the pool, can be taken from now on.
+    void grant(std::uint32_t extent, std::uint64_t generation) noexcept;
+    /// Any thread: a free extent that is not in the pool any more, or no_extent.
+    [[nodiscard]] std::uint32_t withdraw() noexcept { return claim(0); }
+    /// Any thread: the generation of an extent; 0 in a file that has none, and before it has one.
+    [[nodiscard]] std::uint64_t generation(std::uint32_t extent) const noexcept {
+        return generation_word(extent).load(std::memory_order_relaxed);
+    }
+    /// Any thread: gives an extent without a generation one. False if it has another.
+    [[nodiscard]] bool set_generation(std::uint32_t extent, std::uint64_t generation) noexcept;
+    /// The extent is not this manager's any more.
+    void forget_generation(std::uint32_t extent) noexcept {
+        generation_word(extent).store(0, std::memory_order_relaxed);
+    }
+    /// What checksums of a slot's contents are seeded with: different for different slots, and for
+    /// different owners of an extent.
+    [[nodiscard]] std::uint64_t seed(std::uint32_t slot,
+                                     std::uint32_t slot_generation) const noexcept {
+        const std::uint64_t shared = generation(extent_of(slot));
+        return shared == 0 ? slot_generation
+                           : shared << slot_naming::generation_bits ^ slot_generation ^
+                                 std::uint64_t{slot} << 32;
+    }
+
     /// Any thread, any extent; sure only about the caller's own.
     [[nodiscard]] std::uint32_t owner_of(std::uint32_t extent) const noexcept;
     /// Any thread, approximate while others take.
@@ -104,6 +137,10 @@ class extent_pool {
         return words(stale_, extent);
     }
     [[nodiscard]] extent_record& record(std::uint32_t extent) noexcept { return records_[extent]; }
+    /// The extent becomes the owner's with the slots in use that it has.
+    void take_over(std::uint32_t extent, std::uint32_t owner, std::uint32_t in_use) noexcept;
+    /// Nobody's, and not free: what another manager has stored there is only read.
+    void populate(std::uint32_t extent) noexcept;
 
   private:
     [[nodiscard]] std::span<std::uint64_t> words(std::uint64_t* bits, std::uint32_t extent) const {
@@ -111,6 +148,10 @@ class extent_pool {
     }
     [[nodiscard]] std::uint32_t claim(std::uint32_t hint) noexcept;
     [[nodiscard]] std::uint32_t claim_from(std::uint32_t word, std::uint64_t mask) noexcept;
+    [[nodiscard]] std::atomic_ref<std::uint64_t>
+    generation_word(std::uint32_t extent) const noexcept {
+        return std::atomic_ref(generations_[extent]);
+    }
     /// Readers may not own the extent.
     [[nodiscard]] std::atomic_ref<std::uint32_t> owner(std::uint32_t extent) const noexcept {
         return std::atomic_ref(owner_numbers_[extent]);
@@ -125,6 +166,7 @@ class extent_pool {
     std::byte* slot_records_ = nullptr;
     std::uint64_t* used_ = nullptr;
     std::uint64_t* stale_ = nullptr;
+    std::uint64_t* generations_ = nullptr;
     extent_record* records_ = nullptr;
     std::uint32_t* owner_numbers_ = nullptr;
     /// Bit set: the extent is free. Acquire in take() pairs with release in give_back(): the

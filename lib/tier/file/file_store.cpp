@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -15,11 +14,10 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
+#include "tier/file/file_setup.hpp"
 #include "uffdmm/detail/mapping.hpp"
 #include "uffdmm/result.hpp"
 
@@ -30,50 +28,6 @@ constexpr std::string_view header_text = "uffdmm swap file v1\n"
                                          "Scratch data of libuffdmm. Overwritten at its next start "
                                          "with this path; may be deleted when no process has it "
                                          "open.\n";
-
-constexpr const char* path_kinds = "; allowed are a directory (an unlinked file is made in it), a "
-                                   "file name in an existing directory, and a block device";
-
-[[noreturn]] void refuse(errc code, const char* key, const std::string& path,
-                         const std::string& why, int os_errno = 0) {
-    throw setup_error(code, std::string("tiers[].") + key + " (\"" + path + "\"): " + why,
-                      os_errno);
-}
-
-std::string reason(int os_errno) {
-    return ::strerrordesc_np(os_errno);
-}
-
-std::string size_text(byte_count bytes) {
-    char text[48];
-    std::snprintf(text, sizeof text, "%llu bytes (%.1f MiB)",
-                  static_cast<unsigned long long>(bytes), static_cast<double>(bytes) / (1 << 20));
-    return text;
-}
-
-/// What open(2) of the path said, in the operator's terms.
-[[noreturn]] void refuse_open(const std::string& path, int os_errno) {
-    switch (os_errno) {
-    case ENOENT:
-    case ENOTDIR:
-        refuse(errc::not_found, "path", path,
-               std::string("no such directory or device") + path_kinds, os_errno);
-    case ELOOP:
-        refuse(errc::invalid_config, "path", path,
-               "is a symbolic link to a file, which is not followed; name the file itself",
-               os_errno);
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        refuse(errc::permission_denied, "path", path,
-               "may not be opened for reading and writing: " + reason(os_errno), os_errno);
-    case EBUSY:
-        refuse(errc::busy, "path", path, "is in use: mounted, or opened by another program",
-               os_errno);
-    default:
-        refuse(errc::system, "path", path, "cannot be opened: " + reason(os_errno), os_errno);
-    }
-}
 
 /// S_IFREG etc., symbolic links followed; 0 if there is nothing, or nothing that can be seen.
 mode_t kind_of(const std::string& path) {
@@ -199,47 +153,6 @@ void try_direct_read(int fd, const std::string& path, std::uint64_t offset) {
     refuse(errc::io_error, "path", path, "cannot be read: " + reason(errno), errno);
 }
 
-/// Growing past RLIMIT_FSIZE would raise SIGXFSZ.
-void check_file_size_limit(const file_tier_config& config, byte_count total) {
-    rlimit most{};
-    if (::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY &&
-        total > most.rlim_cur)
-        refuse(errc::full, "size", config.path,
-               size_text(total) + " is more than this process may write to a file: " +
-                   size_text(most.rlim_cur) + " (ulimit -f)",
-               EFBIG);
-}
-
-[[noreturn]] void refuse_space(const file_tier_config& config, byte_count total, int os_errno,
-                               byte_count available) {
-    refuse(errc::full, "size", config.path,
-           size_text(total) + " do not fit: " + size_text(available) +
-               " are available; free space, lower the size, or set tiers[].preallocate to false",
-           os_errno);
-}
-
-void reserve_blocks(int fd, const file_tier_config& config, byte_count total) {
-    struct statvfs fs {};
-    const bool known = ::fstatvfs(fd, &fs) == 0;
-    const byte_count available = known ? byte_count{fs.f_bavail} * fs.f_frsize : 0;
-    // Asked first: fallocate would take all there is before it fails.
-    if (known && total > available)
-        refuse_space(config, total, ENOSPC, available);
-    int failed = 0;
-    do {
-        failed = ::fallocate(fd, 0, 0, static_cast<off_t>(total)) == 0 ? 0 : errno;
-    } while (failed == EINTR);
-    if (failed != 0 && ::ftruncate(fd, 0) != 0) // what it got is given back
-        failed = errno;
-    if (failed == ENOSPC || failed == EDQUOT || failed == EFBIG)
-        refuse_space(config, total, failed, available);
-    if (failed == EOPNOTSUPP || failed == ENOSYS)
-        refuse(errc::not_supported, "preallocate", config.path,
-               "the file system cannot reserve blocks; set tiers[].preallocate to false", failed);
-    if (failed != 0)
-        refuse(errc::system, "size", config.path, "fallocate: " + reason(failed), failed);
-}
-
 byte_count size_of_file(int fd, const file_tier_config& config, byte_count data_offset) {
     if (config.size < page_size)
         refuse(
@@ -252,7 +165,7 @@ byte_count size_of_file(int fd, const file_tier_config& config, byte_count data_
         reserve_blocks(fd, config, total);
     else if (::ftruncate(fd, static_cast<off_t>(total)) != 0)
         refuse(errno == EFBIG ? errc::full : errc::system, "size", config.path,
-               size_text(total) + ": " + reason(errno), errno);
+               bytes_text(total) + ": " + reason(errno), errno);
     return size;
 }
 
@@ -269,10 +182,10 @@ byte_count size_of_device(int fd, const file_tier_config& config) {
                "has sectors of " + std::to_string(sector) + " bytes; at most 4096 are supported");
     if (whole < page_size)
         refuse(errc::invalid_config, "path", config.path,
-               "is a device with " + size_text(whole) + "; nothing may be attached to it");
+               "is a device with " + bytes_text(whole) + "; nothing may be attached to it");
     if (config.size > whole)
         refuse(errc::invalid_config, "size", config.path,
-               size_text(config.size) + " is more than the device has, " + size_text(whole) +
+               bytes_text(config.size) + " is more than the device has, " + bytes_text(whole) +
                    "; 0 means all of it");
     if (config.size != 0 && config.size < page_size)
         refuse(errc::invalid_config, "size", config.path, "at least 4096 bytes, or 0 for all");
@@ -351,12 +264,12 @@ void file_store::set_size(const file_tier_config& config) {
     constexpr byte_count most = bytes_of(extent_pool::max_slots);
     if (config.size > most)
         refuse(errc::invalid_config, "size", config.path,
-               size_text(config.size) + " is more than a tier can use, " + size_text(most));
+               bytes_text(config.size) + " is more than a tier can use, " + bytes_text(most));
     const byte_count size =
         device_ ? size_of_device(fd(), config) : size_of_file(fd(), config, header_bytes_);
     if (size > most)
         refuse(errc::invalid_config, "size", config.path,
-               "the device is larger than a tier can use; set a size up to " + size_text(most));
+               "the device is larger than a tier can use; set a size up to " + bytes_text(most));
     set_slots(static_cast<std::uint32_t>(size >> page_shift), header_bytes_);
 }
 

@@ -29,15 +29,12 @@ std::byte* buffer_of(const load_request& request) {
     return request.destination;
 }
 
-std::uint32_t checksum_of(const std::byte* contents, std::uint32_t generation) {
-    return checksum({contents, page_size}, generation);
-}
-
-tier_traits traits_of(std::string name, tier_latency latency) {
+tier_traits traits_of(std::string name, tier_latency latency, bool shared) {
     tier_traits traits;
     traits.name = std::move(name);
     traits.latency = latency;
     traits.synchronous_load = false;
+    traits.shared = shared;
     return traits;
 }
 
@@ -48,8 +45,11 @@ tier_status status_of_failed_write(std::int64_t os_errno) {
 } // namespace
 
 file_tier::file_tier(std::string name, parts p)
-    : swap_tier(traits_of(std::move(name), p.latency)), store_(std::move(p.store)),
-      pool_(store_->extents()), naming_(pool_.naming()), slots_(pool_, store_->discards()),
+    : swap_tier(traits_of(std::move(name), p.latency, p.sharing != nullptr)),
+      store_(std::move(p.store)), pool_(store_->extents()), naming_(pool_.naming()),
+      slots_(pool_, store_->discards()),
+      sharing_(p.sharing == nullptr ? nullptr
+                                    : std::make_unique<slot_sharing>(std::move(p.sharing), slots_)),
       queue_(std::move(p.queue)), ops_(p.depth), unsubmitted_(p.depth), reaped_(p.depth) {
     trim_listener& listener = *this;
     if (p.make_trimmer)
@@ -74,7 +74,12 @@ file_tier::~file_tier() {
 
 void file_tier::do_store(std::span<store_request* const> requests, tier_client& client) noexcept {
     if (!queue_->reachable()) {
-        refuse_all(requests);
+        refuse_all(requests, tier_status::failed);
+        deliver(client);
+        return;
+    }
+    if (sharing_ != nullptr && !sharing_->admit(requests.size())) {
+        refuse_all(requests, tier_status::rejected);
         deliver(client);
         return;
     }
@@ -91,30 +96,44 @@ void file_tier::do_store(std::span<store_request* const> requests, tier_client& 
     deliver(client);
 }
 
-void file_tier::refuse_all(std::span<store_request* const> requests) noexcept {
+void file_tier::refuse_all(std::span<store_request* const> requests, tier_status why) noexcept {
     for (store_request* request : requests) {
         request->slot = no_slot;
-        request->status = tier_status::failed;
+        request->status = why;
         done_stores_.push(*request);
     }
 }
 
 void file_tier::remember_checksum(store_request& request) noexcept {
     const std::uint32_t generation = naming_.generation_of(request.slot);
-    const std::uint32_t checksum = checksum_of(request.contents, generation);
+    const std::uint32_t checksum = checksum_of(request.contents, request.slot);
     pool_.set_slot_record(number_of(request.slot), naming_.record(generation, checksum));
     request.slot = naming_.with_checksum(request.slot, checksum);
+}
+
+std::uint32_t file_tier::checksum_of(const std::byte* contents, slot_id name) const noexcept {
+    return checksum({contents, page_size},
+                    pool_.seed(number_of(name), naming_.generation_of(name)));
+}
+
+slot_run file_tier::allocate(std::uint32_t wanted) noexcept {
+    slot_run run = slots_.allocate(wanted);
+    if (sharing_ == nullptr)
+        return run;
+    if (run.count == 0 && sharing_->find_room())
+        run = slots_.allocate(wanted);
+    sharing_->slot_allocated();
+    return run;
 }
 
 /// At most 64 requests: in as few runs of slots as there are.
 void file_tier::store_run(std::span<store_request* const> requests) noexcept {
     for (std::size_t at = 0; at < requests.size();) {
-        const slot_run run = slots_.allocate(static_cast<std::uint32_t>(requests.size() - at));
+        const slot_run run = allocate(static_cast<std::uint32_t>(requests.size() - at));
         if (run.count == 0) {
             for (; at < requests.size(); ++at) {
                 requests[at]->slot = no_slot;
-                requests[at]->status = tier_status::full;
-                done_stores_.push(*requests[at]);
+                end_store(*requests[at], tier_status::full);
             }
             return;
         }
@@ -150,7 +169,7 @@ void file_tier::do_load(std::span<load_request* const> requests, tier_client& cl
 
 void file_tier::enqueue(load_request& request) noexcept {
     const std::uint32_t slot = number_of(request.slot);
-    if (slots_.holds(slot) && fits(request.slot)) {
+    if (holds(slot) && fits(request.slot)) {
         waiting_loads_.push(request);
         return;
     }
@@ -160,8 +179,12 @@ void file_tier::enqueue(load_request& request) noexcept {
 
 void file_tier::do_release(slot_id slot) noexcept {
     const std::uint32_t number = number_of(slot);
-    UFFDMM_CHECK(slots_.holds(number) && fits(slot),
+    UFFDMM_CHECK(holds(number) && fits(slot),
                  "a slot is freed once, by the name it was given out with");
+    if (sharing_ != nullptr) {
+        sharing_->release(number);
+        return;
+    }
     slots_.free(number);
     trim();
 }
@@ -271,6 +294,8 @@ void file_tier::do_poll(tier_client& client) noexcept {
         ended(static_cast<run_op&>(*reaped_[i]));
     if (ready_ != 0 || n != 0)
         start();
+    if (sharing_ != nullptr && sharing_->poll())
+        queue_->arm(); // to be called again
     deliver(client);
     trim();
 }
@@ -326,14 +351,20 @@ void file_tier::finish(store_request& request, tier_status status) noexcept {
         slots_.free(number_of(request.slot));
         request.slot = no_slot;
     }
+    end_store(request, status);
+}
+
+void file_tier::end_store(store_request& request, tier_status status) noexcept {
     request.status = status;
     done_stores_.push(request);
+    if (sharing_ != nullptr)
+        sharing_->store_ended();
 }
 
 void file_tier::finish(load_request& request, tier_status status) noexcept {
     if (status == tier_status::ok &&
         naming_.checksum(pool_.slot_record(number_of(request.slot)), request.slot) !=
-            checksum_of(request.destination, naming_.generation_of(request.slot)))
+            checksum_of(request.destination, request.slot))
         status = tier_status::corrupt;
     request.status = status;
     done_loads_.push(request);
@@ -378,18 +409,60 @@ void file_tier::trim_ended() noexcept {
     trim();
 }
 
+// ---- slots that other hosts know ----------------------------------------------------------------
+
+shared_store* file_tier::do_shared() const noexcept {
+    return sharing_ == nullptr ? nullptr : &sharing_->volume();
+}
+
+store_id file_tier::do_identity() const noexcept {
+    return sharing_ == nullptr ? store_id{} : sharing_->volume().id();
+}
+
+result<location> file_tier::do_locate(slot_id slot) noexcept {
+    if (sharing_ == nullptr)
+        return swap_tier::do_locate(slot);
+    const std::uint32_t number = number_of(slot);
+    if (!holds(number) || !fits(slot))
+        return error{errc::not_found, 0, "locate: no such slot"};
+    return sharing_->locate(number, naming_.generation_of(slot),
+                            naming_.checksum(pool_.slot_record(number), slot));
+}
+
+void file_tier::do_end_leases() noexcept {
+    if (sharing_ == nullptr)
+        return;
+    sharing_->end_leases();
+    queue_->arm();
+}
+
+result<slot_id> file_tier::do_adopt(const location& place, std::uint64_t owner) noexcept {
+    if (sharing_ == nullptr)
+        return swap_tier::do_adopt(place, owner);
+    const auto adopted = sharing_->adopt(place);
+    if (!adopted)
+        return adopted.failure();
+    const auto [number, generation] = adopted.value();
+    pool_.set_slot_record(number, naming_.record(generation, place.checksum));
+    return naming_.with_checksum(naming_.name(number, generation), place.checksum);
+}
+
 tier_usage file_tier::do_usage() const noexcept {
     // What no shard holds is shared out evenly, so that the shards' figures add up.
     const std::uint32_t owners = pool_.owners();
+    const slot_sharing::amounts shared_use =
+        sharing_ == nullptr ? slot_sharing::amounts{} : sharing_->use();
     tier_usage usage;
-    usage.pages = slots_.used();
+    const std::uint64_t in_use = slots_.used() + shared_use.adopted;
+    usage.pages = in_use - std::min(in_use, shared_use.kept);
     usage.stored_bytes = usage.pages * page_size;
-    usage.occupied_bytes = usage.stored_bytes;
+    usage.occupied_bytes = in_use * page_size;
     usage.memory_bytes = pool_.record_bytes() / owners + ops_.memory_bytes() +
                          2 * reaped_.size() * sizeof(io_op*) + queue_->memory_bytes();
-    const std::uint64_t unheld = std::uint64_t{pool_.free_extents()} * pool_.slots_per_extent();
-    const std::uint64_t most =
-        std::min<std::uint64_t>(slots_.held() + unheld / owners, pool_.slots());
+    const std::uint64_t unheld =
+        (std::uint64_t{pool_.free_extents()} + shared_use.left) * pool_.slots_per_extent();
+    const std::uint64_t most = std::min<std::uint64_t>(
+        slots_.held() + shared_use.adopted + unheld / owners, pool_.slots());
     usage.capacity_bytes = most * page_size;
     return usage;
 }
@@ -399,6 +472,16 @@ tier_factory make_file_tier_factory(const file_tier_config& config) {
         throw setup_error(errc::invalid_config,
                           "tiers[].queue_depth: " + std::to_string(config.queue_depth) +
                               " is not allowed, 1 to 1024 are");
+    if (config.shared) {
+        auto volume = std::make_shared<shared_volume>(config);
+        return
+            [volume, name = config.name, depth = config.queue_depth](const tier_context& context) {
+                file_tier::parts p{volume->store(), make_linux_aio_queue(volume->fd(), depth),
+                                   depth, context.workers, context.home};
+                p.sharing = volume;
+                return std::make_unique<file_tier>(name, std::move(p));
+            };
+    }
     auto store = std::make_shared<file_store>(config);
     return [store, name = config.name, depth = config.queue_depth](const tier_context& context) {
         return std::make_unique<file_tier>(

@@ -15,6 +15,8 @@
 /// `corrupt`.
 ///
 /// Freed slots are discarded in groups of 64 (trimmer), while there is no other I/O.
+///
+/// With a shared volume (tier/shared) slots can be leased to other hosts and adopted from them.
 
 #include <array>
 #include <cstdint>
@@ -28,6 +30,7 @@
 #include "tier/file/slot_allocator.hpp"
 #include "tier/file/trimmer.hpp"
 #include "tier/request_list.hpp"
+#include "tier/shared/slot_sharing.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/detail/growing_table.hpp"
 #include "uffdmm/tier.hpp"
@@ -44,7 +47,8 @@ class file_tier final : public swap_tier, private trim_listener {
         mailbox& home;
         tier_latency latency = tier_latency::local;
         /// Where a worker that waits for the medium is not good enough.
-        std::function<std::unique_ptr<trimmer>(aio_queue&, trim_listener&)> make_trimmer;
+        std::function<std::unique_ptr<trimmer>(aio_queue&, trim_listener&)> make_trimmer = nullptr;
+        std::shared_ptr<shared_volume> sharing = nullptr; ///< whose store `store` is
     };
     file_tier(std::string name, parts p);
     /// Waits for I/O under way; requests that have not ended never will.
@@ -66,8 +70,16 @@ class file_tier final : public swap_tier, private trim_listener {
     [[nodiscard]] int do_event_fd() const noexcept override { return queue_->event_fd(); }
     [[nodiscard]] tier_usage do_usage() const noexcept override;
     [[nodiscard]] bool do_reachable() const noexcept override { return queue_->reachable(); }
+    [[nodiscard]] shared_store* do_shared() const noexcept override;
+    [[nodiscard]] store_id do_identity() const noexcept override;
+    [[nodiscard]] result<location> do_locate(slot_id slot) noexcept override;
+    void do_end_leases() noexcept override;
+    [[nodiscard]] result<slot_id> do_adopt(const location& place,
+                                           std::uint64_t owner) noexcept override;
 
-    void refuse_all(std::span<store_request* const> requests) noexcept;
+    void refuse_all(std::span<store_request* const> requests, tier_status why) noexcept;
+    [[nodiscard]] slot_run allocate(std::uint32_t wanted) noexcept;
+    void end_store(store_request& request, tier_status status) noexcept;
     void store_run(std::span<store_request* const> requests) noexcept;
     void remember_checksum(store_request& request) noexcept;
     [[nodiscard]] std::uint32_t number_of(slot_id name) const noexcept {
@@ -77,6 +89,10 @@ class file_tier final : public swap_tier, private trim_listener {
     [[nodiscard]] slot_id name_now(std::uint32_t slot) const noexcept {
         return naming_.name(slot, slot_naming::generation_in(pool_.slot_record(slot)));
     }
+    [[nodiscard]] bool holds(std::uint32_t slot) const noexcept {
+        return slots_.holds(slot) || (sharing_ != nullptr && sharing_->holds(slot));
+    }
+    [[nodiscard]] std::uint32_t checksum_of(const std::byte* contents, slot_id name) const noexcept;
     /// Whether the name is of the slot's present generation.
     [[nodiscard]] bool fits(slot_id name) const noexcept {
         return naming_.generation_of(name) ==
@@ -115,6 +131,7 @@ class file_tier final : public swap_tier, private trim_listener {
     extent_pool& pool_;
     slot_naming naming_;
     slot_allocator slots_;
+    std::unique_ptr<slot_sharing> sharing_; ///< or nullptr
     std::unique_ptr<aio_queue> queue_;
     growing_table<run_op> ops_; ///< those that were ever in use
     run_op* free_ops_ = nullptr;

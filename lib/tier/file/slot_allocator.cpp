@@ -111,6 +111,13 @@ bool slot_allocator::add_extent() noexcept {
     return true;
 }
 
+void slot_allocator::take_over(std::uint32_t extent) noexcept {
+    std::ranges::fill(pool_.stale(extent), 0);
+    held_ += pool_.slots_in(extent);
+    used_ += pool_.slots_in(extent) - pool_.record(extent).free_slots;
+    link(extent, list_for(extent));
+}
+
 void slot_allocator::occupy(std::uint32_t extent, slot_run run) noexcept {
     extent_record& record = pool_.record(extent);
     set_used(extent, run);

@@ -30,6 +30,9 @@ class slot_allocator {
     /// Between 1 and `wanted` (at most longest_run) consecutive slots; count 0 if none is left.
     [[nodiscard]] slot_run allocate(std::uint32_t wanted) noexcept;
     void free(std::uint32_t slot) noexcept;
+    /// An extent that the pool made this owner's, with slots in use (extent_pool::take_over).
+    void take_over(std::uint32_t extent) noexcept;
+    [[nodiscard]] std::uint32_t owner() const noexcept { return owner_; }
     /// Whether the slot belongs to this shard and is not free. Takes any number.
     [[nodiscard]] bool holds(std::uint32_t slot) const noexcept;
 

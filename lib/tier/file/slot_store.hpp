@@ -35,7 +35,10 @@ class slot_store {
     slot_store() = default;
     /// Set-up.
     void set_slots(std::uint32_t slots, std::uint64_t data_offset) {
-        extents_ = std::make_unique<extent_pool>(slots);
+        set_slots(std::make_unique<extent_pool>(slots), data_offset);
+    }
+    void set_slots(std::unique_ptr<extent_pool> extents, std::uint64_t data_offset) {
+        extents_ = std::move(extents);
         data_offset_ = data_offset;
     }
 

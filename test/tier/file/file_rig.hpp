@@ -18,6 +18,7 @@
 #include "support/catch.hpp"
 #include "tier/file/file_tier.hpp"
 #include "tier/file/memory_queue.hpp"
+#include "tier/shared/shared_volume.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/detail/mapping.hpp"
 #include "uffdmm/executor.hpp"
@@ -152,6 +153,12 @@ class shard_rig {
     }
     explicit shard_rig(std::shared_ptr<file_store> store, unsigned depth = 64)
         : shard_rig(store, make_linux_aio_queue(store->fd(), depth), depth) {}
+    explicit shard_rig(const std::shared_ptr<shared_volume>& volume, unsigned depth = 64) {
+        file_tier::parts p{volume->store(), make_linux_aio_queue(volume->fd(), depth), depth,
+                           around.workers, around.home};
+        p.sharing = volume;
+        tier_ = std::make_unique<file_tier>("file", std::move(p));
+    }
     shard_rig(std::shared_ptr<file_store> store, std::shared_ptr<queue_script> script,
               unsigned depth = 64)
         : shard_rig(std::move(store), std::make_unique<memory_queue>(depth, script), depth) {}
