@@ -162,10 +162,11 @@ make_python() {
 # What the build links with, apart from any build folder: another one may be built at the same
 # time, and the program finds its library by the wrapper.
 place_library() {
-    local folder=$cache/library library=$1
+    local folder=$cache/library library=$1 header
     mkdir -p "$folder/lib" "$folder/include"
-    cmp -s "$uffdmm_source_dir/shim/uffdmm.h" "$folder/include/uffdmm.h" ||
-        cp "$uffdmm_source_dir/shim/uffdmm.h" "$folder/include/uffdmm.h"
+    for header in "$uffdmm_source_dir"/shim/uffdmm*.h; do
+        cmp -s "$header" "$folder/include/${header##*/}" || cp "$header" "$folder/include"
+    done
     cmp -s "$library" "$folder/lib/libuffdmm.so.0" || cp "$library" "$folder/lib/libuffdmm.so.0"
     ln -sf libuffdmm.so.0 "$folder/lib/libuffdmm.so"
     printf '%s\n' 'Name: uffdmm' 'Description: libuffdmm' "Version: ${library##*.so.}" \
@@ -221,13 +222,15 @@ configure() {
     else
         options+=(--python="$cache/python/bin/python3" --disable-download)
     fi
+    local wanted
+    wanted="${options[*]} $(sha256sum <"$cache/source/meson_options.txt")"
     if [[ -f $cache/build/build.ninja && -f $cache/configured ]]; then
-        [[ $(<"$cache/configured") != "${options[*]}" ]] || return 0
+        [[ $(<"$cache/configured") != "$wanted" ]] || return 0
     fi
     rm -rf "$cache/build" "$cache/configured"
     mkdir "$cache/build"
     (cd "$cache/build" && "$cache/source/configure" "${options[@]}")
-    printf '%s\n' "${options[*]}" >"$cache/configured"
+    printf '%s\n' "$wanted" >"$cache/configured"
 }
 
 all_of_it() {
@@ -238,13 +241,14 @@ all_of_it() {
     export PKG_CONFIG_PATH=$cache/library/lib
     configure
     ninja -C "$cache/build" -j "$(nproc)" qemu-system-x86_64
+    "$cache/build/qemu-system-x86_64" -object memory-backend-uffdmm,help
 }
 
 # What the program was made from.
 state() {
     {
         printf '%s\n' "$version"
-        cat "$uffdmm_source_dir/shim/uffdmm.h" "$here/build.sh" "$here/apply.sh" \
+        cat "$uffdmm_source_dir"/shim/uffdmm*.h "$here/build.sh" "$here/apply.sh" \
             "$here/patches/$version.patch"
         find "$here/tree" -type f ! -name '.*' | sort | xargs cat
     } | sha256sum

@@ -199,3 +199,15 @@ def test_snapshot_in_the_background_is_refused(t):
         t.fill_all(vm)
         t.verify(vm)
         vm.power_off()
+
+
+def test_postcopy_is_refused(t):
+    """Being the destination of postcopy, which needs the page faults for itself, is refused."""
+    with t.machine(devices=("-incoming", "defer")) as vm:
+        capabilities = [{"capability": "postcopy-ram", "state": True}]
+        try:
+            vm.qmp.command("migrate-set-capabilities", capabilities=capabilities)
+            t.expect(False, "it is refused")
+        except QmpError as error:
+            t.notes.append(str(error))
+            t.expect("ostcopy is not supported" in f"{error} {vm.errors()}", f"{error}")
