@@ -47,6 +47,27 @@ struct file_tier_config {
     unsigned queue_depth = 64; ///< I/Os in flight per shard (1..1024)
 };
 
+/// A network block device: an export of an NBD server, through libnbd. The export belongs to the
+/// manager as long as it lives; its contents are overwritten.
+struct nbd_tier_config {
+    std::string name = "nbd";
+    std::string uri;           ///< nbd://HOST[:PORT]/[EXPORT] or nbd+unix:///[EXPORT]?socket=PATH;
+                               ///< with TLS nbds://[USER@]HOST... or nbds+unix://[USER@]/...
+    byte_count size = 0;       ///< capacity; 0 = all of the export
+    std::string tls_psk_file;  ///< pre-shared key of USER, with an nbds URI; empty = the server is
+                               ///< verified by the system's certificates
+    unsigned connections = 4;  ///< if the server shows all clients the same (1..16); else 1
+    unsigned queue_depth = 16; ///< requests in flight per connection (1..128)
+    bool discard = true;       ///< trim freed slots, where the server can
+    bool durable = false; ///< a page is stored when it is on the server's stable storage (FUA),
+                          ///< so that it survives a crash of the server
+    std::chrono::milliseconds request_timeout{30'000}; ///< without an answer for so long, a
+                                                       ///< connection is lost (at least 100 ms)
+    std::chrono::milliseconds lost_after{300'000}; ///< a server that is away for so long is given
+                                                   ///< up: reads fail, and then their pages are
+                                                   ///< poisoned (at least 100 ms)
+};
+
 /// A tier written outside the library.
 struct custom_tier_config {
     std::string name = "custom";
@@ -54,7 +75,8 @@ struct custom_tier_config {
 };
 
 /// Tried in this order when a page leaves memory. Same-filled pages never reach a tier.
-using tier_config = std::variant<ram_tier_config, file_tier_config, custom_tier_config>;
+using tier_config =
+    std::variant<ram_tier_config, file_tier_config, nbd_tier_config, custom_tier_config>;
 
 /// What a guest fault does when every tier is full or failed and the limit is reached.
 enum class on_swap_full : std::uint8_t {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "config/check_nbd.hpp"
 #include "config/keys.hpp"
 #include "uffdmm/engine/page_entry.hpp"
 
@@ -23,6 +24,8 @@ void check_tier(const tier_config& tier, const std::string& path) {
     const auto* custom = std::get_if<custom_tier_config>(&tier);
     if (custom != nullptr && !custom->make)
         refuse_combination(path_of(path, "make"), "is empty; a custom tier needs a factory");
+    if (const auto* nbd = std::get_if<nbd_tier_config>(&tier))
+        check_nbd(*nbd, path);
 }
 
 /// Events and statistics tell tiers apart by their names.

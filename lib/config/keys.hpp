@@ -71,6 +71,27 @@ struct keys<file_tier_config> {
 };
 
 template <>
+struct keys<nbd_tier_config> {
+    using self = nbd_tier_config;
+    static constexpr std::tuple all{
+        text_key<self>{"name", &self::name, 1, 64},
+        text_key<self>{"uri", &self::uri, 1, 4095, false, true},
+        size_key<self>{"size",
+                       &self::size,
+                       {.low = 4 * kibibyte, .or_zero = true, .zero_means = "all of the export"}},
+        text_key<self>{"tls_psk_file", &self::tls_psk_file, 0, 4095, true},
+        number_key<self, unsigned>{"connections", &self::connections, 1, 16},
+        number_key<self, unsigned>{"queue_depth", &self::queue_depth, 1, 128},
+        flag_key<self>{"discard", &self::discard},
+        flag_key<self>{"durable", &self::durable},
+        duration_key<self, std::chrono::milliseconds>{"request_timeout", &self::request_timeout,
+                                                      std::chrono::minutes(10)},
+        duration_key<self, std::chrono::milliseconds>{"lost_after", &self::lost_after,
+                                                      std::chrono::hours(24 * 7)},
+    };
+};
+
+template <>
 struct keys<custom_tier_config> {
     using self = custom_tier_config;
     static constexpr std::tuple all{

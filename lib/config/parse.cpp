@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t largest_file = 1 << 20;
 
-constexpr std::array<std::string_view, 2> tier_kinds{"ram", "file"};
+constexpr std::array<std::string_view, 3> tier_kinds{"ram", "file", "nbd"};
 
 void want_object(const json& value, const std::string& path) {
     if (!value.is_object())
@@ -62,6 +62,8 @@ tier_config read_tier(const json& value, const std::string& path) {
         return read_tier_of<ram_tier_config>(value, path);
     if (kind == "file")
         return read_tier_of<file_tier_config>(value, path);
+    if (kind == "nbd")
+        return read_tier_of<nbd_tier_config>(value, path);
     if (kind == "custom")
         refuse(key, in_quotes(kind),
                joined(tier_kinds) + "; a custom tier is code, passed through "

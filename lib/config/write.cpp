@@ -19,6 +19,9 @@ json write_tier(const tier_config& tier, const std::string& path) {
     } else if (const auto* file = std::get_if<file_tier_config>(&tier)) {
         out["kind"] = "file";
         write_keys(*file, out);
+    } else if (const auto* nbd = std::get_if<nbd_tier_config>(&tier)) {
+        out["kind"] = "nbd";
+        write_keys(*nbd, out);
     } else {
         refuse_combination(path, "a custom tier is code and has no form in JSON");
     }

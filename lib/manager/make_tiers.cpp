@@ -2,6 +2,7 @@
 #include "manager/make_tiers.hpp"
 
 #include "tier/file/file_tier.hpp"
+#include "tier/nbd/nbd_tier.hpp"
 #include "tier/ram/ram_tier.hpp"
 
 namespace uffdmm {
@@ -14,6 +15,7 @@ struct factory_of {
         return make_ram_tier_factory(c, limit);
     }
     tier_factory operator()(const file_tier_config& c) const { return make_file_tier_factory(c); }
+    tier_factory operator()(const nbd_tier_config& c) const { return make_nbd_tier_factory(c); }
     tier_factory operator()(const custom_tier_config& c) const { return c.make; }
 };
 

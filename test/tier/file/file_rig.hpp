@@ -163,10 +163,13 @@ class shard_rig {
               unsigned depth = 64)
         : shard_rig(std::move(store), std::make_unique<memory_queue>(depth, script), depth) {}
 
+    explicit shard_rig(const tier_factory& make)
+        : tier_(make({around.workers, around.home, 1024, 0})) {}
+
     surroundings around;
     strict_client client;
 
-    [[nodiscard]] file_tier& tier() { return *tier_; }
+    [[nodiscard]] swap_tier& tier() { return *tier_; }
     void destroy() { tier_.reset(); }
 
     void wait_for_event() {
@@ -245,7 +248,7 @@ class shard_rig {
     }
 
   private:
-    std::unique_ptr<file_tier> tier_;
+    std::unique_ptr<swap_tier> tier_;
 };
 
 [[nodiscard]] inline std::vector<std::uint64_t> keys(std::uint64_t first, std::size_t n) {

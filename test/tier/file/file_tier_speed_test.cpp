@@ -109,7 +109,7 @@ class bare_loop {
 };
 
 /// Waits as a shard does: poll(2) on the descriptor when there is nothing to do.
-void sleep_on(file_tier& tier) {
+void sleep_on(swap_tier& tier) {
     pollfd readable{tier.event_fd(), POLLIN, 0};
     (void)::poll(&readable, 1, -1);
 }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tier/nbd/nbd_tier.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "tier/file/file_tier.hpp"
+#include "tier/nbd/nbd_queue.hpp"
+#include "tier/nbd/nbd_trimmer.hpp"
+
+namespace uffdmm {
+namespace {
+
+/// More I/Os than one shard makes use of.
+constexpr unsigned most_depth = 256;
+
+class nbd_store final : public slot_store {
+  public:
+    explicit nbd_store(const nbd_tier_config& config)
+        : discards_(config.discard), link_(std::make_shared<nbd_link>(config)) {
+        set_slots(static_cast<std::uint32_t>(link_->bytes() >> page_shift), 0);
+    }
+
+    [[nodiscard]] const std::shared_ptr<nbd_link>& link() const noexcept { return link_; }
+
+    [[nodiscard]] bool discards() const noexcept override { return discards_ && link_->trims(); }
+    /// What a tier leaves behind is trimmed at the end of the link: a trim under way must not meet
+    /// the writes of the next owner of the slots.
+    void discard(slot_run) noexcept override {}
+
+  private:
+    bool discards_;
+    std::shared_ptr<nbd_link> link_;
+};
+
+} // namespace
+
+tier_factory make_nbd_tier_factory(const nbd_tier_config& config) {
+    auto store = std::make_shared<nbd_store>(config);
+    return [store, name = config.name](const tier_context& context) {
+        const unsigned depth = std::min(store->link()->depth(), most_depth);
+        file_tier::parts parts{.store = store,
+                               .queue = std::make_unique<nbd_queue>(store->link(), depth),
+                               .depth = depth,
+                               .workers = context.workers,
+                               .home = context.home,
+                               .latency = tier_latency::remote,
+                               .make_trimmer = {}};
+        parts.make_trimmer = [store, &home = context.home](aio_queue&, trim_listener& listener) {
+            return std::make_unique<nbd_trimmer>(store->link(), *store, home, listener);
+        };
+        return std::make_unique<file_tier>(name, std::move(parts));
+    };
+}
+
+} // namespace uffdmm
