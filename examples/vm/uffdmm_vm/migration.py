@@ -37,7 +37,6 @@ class Status:
     seconds: float = 0
     downtime: float = 0
     why: str = ""
-    backend: dict = dataclasses.field(default_factory=dict)
 
     @staticmethod
     def parse(answer):
@@ -47,7 +46,7 @@ class Status:
                       ram.get("remaining", 0), ram.get("total", 0), ram.get("normal", 0),
                       ram.get("duplicate", 0), ram.get("dirty-sync-count", 0),
                       answer.get("total-time", 0) / 1000, answer.get("downtime", 0) / 1000,
-                      answer.get("error-desc", ""), ram.get("pager", {}))
+                      answer.get("error-desc", ""))
 
     @property
     def final(self):

@@ -162,3 +162,61 @@ def test_file(t):
         destination.qmp.command("cont")
         t.verify(destination)
         destination.power_off()
+
+
+def test_nothing_comes_in(t):
+    """Pages that are out of memory are read where they are: the source brings none of them in."""
+    source, destination = pair(t)
+
+    def read():
+        return sum(tier["reads"] for tier in backend_statistics(source)["tiers"])
+    with source, destination:
+        source.wait_ready()
+        t.fill_all(source)
+        before = read()
+        move(t, source, destination)
+        brought_in = read() - before
+        t.notes.append(f"{brought_in} pages brought in")
+        # The guest's own kernel runs meanwhile. Most of 65536 pages would come in otherwise.
+        t.expect(brought_in < 3000, f"hardly a page is brought in ({brought_in})")
+        t.verify(destination)
+        destination.power_off()
+
+
+def test_xbzrle(t):
+    """Deltas apply to what was sent last, wherever the page was then."""
+    source, destination = pair(t)
+    with source, destination:
+        source.wait_ready()
+        t.fill_all(source)
+        source.begin(f"{WORK} threads={t.cpus}")
+        migration = Migration(source, destination, ("xbzrle",), max_bandwidth=64 << 20,
+                              xbzrle_cache_size=128 << 20)
+        status = migration.complete()
+        t.notes.append(f"{status.rounds} rounds")
+        t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
+        t.verify(destination)
+        destination.power_off()
+
+
+def test_mapped_ram(t):
+    """A file in which every page has its place; saved while the guest works, by two threads."""
+    source, destination = pair(t)
+    with source, destination:
+        source.wait_ready()
+        t.fill_all(source)
+        saved = t.folder / "saved"
+        for machine in (source, destination):
+            machine.qmp.command("migrate-set-capabilities", capabilities=[
+                {"capability": name, "state": True} for name in ("mapped-ram", "multifd")])
+            machine.qmp.command("migrate-set-parameters", multifd_channels=2)
+        source.ask(f"touch zipf seconds=2 writes=20 threads={t.cpus}")
+        source.qmp.command("migrate", uri=f"file:{saved}")
+        t.wait_for("the guest is saved",
+                   lambda: source.qmp.command("query-migrate").get("status") == "completed", 60)
+        source.stop()
+        destination.qmp.command("migrate-incoming", uri=f"file:{saved}")
+        Migration.wait_running(destination, 60)
+        t.verify(destination)
+        t.expect_within_limit(destination)
+        destination.power_off()

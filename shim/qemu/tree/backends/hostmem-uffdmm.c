@@ -27,6 +27,7 @@
 #include "system/hostmem.h"
 #include "system/ramblock-pager.h"
 #include "system/system.h"
+#include "hostmem-uffdmm.h"
 
 #define TYPE_MEMORY_BACKEND_UFFDMM "memory-backend-uffdmm"
 
@@ -302,6 +303,13 @@ static bool uffdmm_manage(HostMemoryBackendUffdmm *m, Error **errp)
 
 /* -- the memory ------------------------------------------------------------ */
 
+uffdmm_region *uffdmm_backend_region(RAMBlock *rb)
+{
+    HostMemoryBackendUffdmm *m = qemu_ram_get_pager_opaque(rb);
+
+    return m->region;
+}
+
 static int uffdmm_pager_discard(RAMBlock *rb, uint64_t start, size_t length)
 {
     HostMemoryBackendUffdmm *m = qemu_ram_get_pager_opaque(rb);
@@ -312,6 +320,14 @@ static int uffdmm_pager_discard(RAMBlock *rb, uint64_t start, size_t length)
 static const RAMBlockPager uffdmm_pager = {
     .name = TYPE_MEMORY_BACKEND_UFFDMM,
     .discard = uffdmm_pager_discard,
+    .save_begin = uffdmm_pager_save_begin,
+    .save_page = uffdmm_pager_save_page,
+    .save_end = uffdmm_pager_save_end,
+    .load_begin = uffdmm_pager_load_begin,
+    .load_data = uffdmm_pager_load_data,
+    .load_zero = uffdmm_pager_load_zero,
+    .load_flush = uffdmm_pager_load_flush,
+    .load_end = uffdmm_pager_load_end,
 };
 
 /* What goes against taking pages out of memory. */
@@ -541,6 +557,7 @@ static UffdmmStats *uffdmm_stats(const struct uffdmm_stats *from)
     to->discarded_pages = from->discarded_pages;
     to->prefetched_pages = from->prefetched_pages;
     to->prefetch_hits = from->prefetch_hits;
+    to->migration_reads = from->migration_reads;
     return to;
 }
 

@@ -1,0 +1,36 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Migration of RAM blocks that have a pager (see system/ramblock-pager.h)
+ */
+
+#ifndef QEMU_MIGRATION_RAM_PAGER_H
+#define QEMU_MIGRATION_RAM_PAGER_H
+
+#include "exec/ramblock.h"
+#include "qemu-file.h"
+#include "system/ramblock-pager.h"
+
+/* Tells the pagers of all blocks that are migrated. */
+bool ram_pager_save_setup(Error **errp);
+void ram_pager_save_cleanup(bool completed);
+
+/*
+ * What a page is. Blocks without a pager, and pages in host memory, are
+ * RAM_BLOCK_PAGE_PRESENT. -1 after reporting an error.
+ */
+int ram_pager_save_page(RAMBlock *block, uint64_t offset, const void **data);
+
+/*
+ * For blocks with a pager: 0, or -EIO after reporting an error. Nothing may
+ * access the block between loading and flushing.
+ */
+int ram_pager_load_data(RAMBlock *block, uint64_t offset, size_t length,
+                        const void *data);
+int ram_pager_load_zero(RAMBlock *block, uint64_t offset, size_t length);
+
+/* What was loaded into any block is there. 0, or -EIO after reporting it. */
+int ram_pager_load_flush(void);
+void ram_pager_load_cleanup(void);
+
+#endif
