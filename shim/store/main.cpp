@@ -177,7 +177,10 @@ int main(int argc, char** argv) {
     try {
         return run(argc, argv);
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "uffdmm-store: %s\n", e.what());
+        std::string_view why = e.what();
+        if (const std::string_view key = "tiers[].path "; why.starts_with(key))
+            why.remove_prefix(key.size()); // here it is no key but an argument
+        std::fprintf(stderr, "uffdmm-store: %s\n", std::string(why).c_str());
         return 2;
     }
 }

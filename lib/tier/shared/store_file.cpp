@@ -89,7 +89,7 @@ store_file::store_file(const file_tier_config& config) : buffer_(mapping::anonym
         refuse(errc::system, "path", config.path, reason(errno), errno);
     if (st.st_size == 0)
         create(config);
-    take_header(config.path);
+    take_header(config.path, ", and is not overwritten; remove it or give another name");
     extend(config); // also where a process ended in the middle of it
     unlock_table();
     if (config.size != 0 && (config.size >> page_shift) != geometry().slots)
@@ -102,7 +102,7 @@ store_file::store_file(const file_tier_config& config) : buffer_(mapping::anonym
 store_file::store_file(const std::string& path) : buffer_(mapping::anonymous(buffer_bytes)) {
     require_a_file(path);
     open(path, 0);
-    take_header(path);
+    take_header(path, "");
     prepare_io(path);
 }
 
@@ -114,13 +114,12 @@ void store_file::open(const std::string& path, int flags) {
 }
 
 /// Before O_DIRECT. The table lock is held, or nobody makes the file any more.
-void store_file::take_header(const std::string& path) {
+void store_file::take_header(const std::string& path, const char* advice) {
     std::array<std::byte, sector_size> start{};
     if (::pread(fd(), start.data(), start.size(), 0) != static_cast<ssize_t>(start.size()) ||
         !looks_like_header(start))
         refuse(errc::invalid_config, "path", path,
-               "is a file with contents that are no shared store, and is not overwritten; remove "
-               "it or give another name");
+               std::string("is a file with contents that are no shared store") + advice);
     const auto header = decode_header(start);
     if (!header)
         refuse(header.code(), "path", path, header.failure().operation);

@@ -76,7 +76,7 @@ class store_file {
 
   private:
     void open(const std::string& path, int flags);
-    void take_header(const std::string& path);
+    void take_header(const std::string& path, const char* advice);
     void create(const file_tier_config& config);
     void prepare_io(const std::string& path);
     void extend(const file_tier_config& config);

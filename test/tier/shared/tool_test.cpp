@@ -114,7 +114,8 @@ TEST_CASE("uffdmm-store: what it is not meant for is refused with a reason") {
     std::fclose(other);
     const outcome refused = run("free " + path);
     CHECK(refused.status == 2);
-    CHECK_THAT(refused.text, Catch::Contains("no shared store"));
+    CHECK_THAT(refused.text, Catch::Contains("uffdmm-store: (\"" + path + "\"): is a file") &&
+                                 Catch::Contains("no shared store\n"));
     const std::string store = directory.file("real");
     { volume_table made(shared_config(store)); }
     CHECK_THAT(run("free " + store + " x").text, Catch::Contains("\"x\" is not the number"));
