@@ -69,9 +69,11 @@ class control_server {
     static constexpr std::size_t longest_request = 4096;
 
     /// The socket is made at `path`, for the user alone (mode 0600). One that a dead process has
-    /// left there is replaced; where a live one is served, or something else is, setup_error is
-    /// thrown. `target` outlives the server.
-    UFFDMM_CXX_API control_server(control_target& target, const std::string& path);
+    /// left there is replaced, and so is that of the server with the identity `heir_of`; where
+    /// another is served, or something else is, setup_error is thrown. `target` outlives the
+    /// server.
+    UFFDMM_CXX_API control_server(control_target& target, const std::string& path,
+                                  std::string_view heir_of = {});
     /// Ends connections, after the request at work, and removes the socket if it is still its own.
     UFFDMM_CXX_API ~control_server();
     control_server(const control_server&) = delete;
@@ -83,14 +85,12 @@ class control_server {
     /// In a child of fork, which has no such thread: the socket is the parent's alone. The server
     /// must not be destroyed there. Safe where only async-signal-safe calls are.
     UFFDMM_CXX_API void forget_in_child() noexcept;
-    /// In a child that goes on in the parent's place (a daemon): a server of its own takes the
-    /// path over from this one, which is forgotten and not destroyed.
-    [[nodiscard]] UFFDMM_CXX_API std::unique_ptr<control_server>
-    succeed(control_target& target) const;
+    /// With this another process that goes on in this one's place (a daemon's child, a program
+    /// that it starts) makes a server of its own, which takes the path over.
+    [[nodiscard]] UFFDMM_CXX_API std::string identity() const;
 
   private:
     class impl;
-    explicit control_server(std::unique_ptr<impl> made);
     std::unique_ptr<impl> impl_;
 };
 

@@ -75,9 +75,9 @@ class connection : public std::enable_shared_from_this<connection> {
 
 class control_server::impl {
   public:
-    impl(control_target& target, std::string path, const path_identity& replaceable)
-        : target_(target), path_(std::move(path)), socket_(listen_at(path_, replaceable)),
-          acceptor_(context_) {
+    impl(control_target& target, std::string path, std::string_view heir_of)
+        : target_(target), path_(std::move(path)),
+          socket_(listen_at(path_, identity_from(heir_of))), acceptor_(context_) {
         acceptor_.assign(stream(), ::fcntl(socket_.fd.get(), F_DUPFD_CLOEXEC, 0));
         accept();
         try {
@@ -102,9 +102,7 @@ class control_server::impl {
         (void)::close(acceptor_.native_handle());
         (void)::close(socket_.fd.get());
     }
-    [[nodiscard]] std::unique_ptr<impl> succeed(control_target& target) const {
-        return std::make_unique<impl>(target, path_, socket_.made);
-    }
+    [[nodiscard]] std::string identity() const { return to_text(socket_.made); }
 
   private:
     void serve() {
@@ -140,10 +138,9 @@ class control_server::impl {
     std::thread thread_;
 };
 
-control_server::control_server(control_target& target, const std::string& path)
-    : control_server(std::make_unique<impl>(target, path, path_identity{})) {
-}
-control_server::control_server(std::unique_ptr<impl> made) : impl_(std::move(made)) {
+control_server::control_server(control_target& target, const std::string& path,
+                               std::string_view heir_of)
+    : impl_(std::make_unique<impl>(target, path, heir_of)) {
 }
 control_server::~control_server() = default;
 
@@ -155,8 +152,8 @@ void control_server::forget_in_child() noexcept {
     impl_->forget_in_child();
 }
 
-std::unique_ptr<control_server> control_server::succeed(control_target& target) const {
-    return std::unique_ptr<control_server>(new control_server(impl_->succeed(target)));
+std::string control_server::identity() const {
+    return impl_->identity();
 }
 
 } // namespace uffdmm

@@ -2,7 +2,9 @@
 #include "control/listening_socket.hpp"
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <system_error>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -82,6 +84,20 @@ std::string beside(const std::string& path) {
 }
 
 } // namespace
+
+std::string to_text(const path_identity& identity) {
+    return std::to_string(identity.device) + " " + std::to_string(identity.number);
+}
+
+path_identity identity_from(std::string_view text) {
+    path_identity identity;
+    const char* const end = text.data() + text.size();
+    const auto device = std::from_chars(text.data(), end, identity.device);
+    if (device.ec != std::errc() || device.ptr == end)
+        return {};
+    const auto number = std::from_chars(device.ptr + 1, end, identity.number);
+    return number.ec == std::errc() && number.ptr == end ? identity : path_identity{};
+}
 
 listening_socket listen_at(const std::string& path, const path_identity& replaceable) {
     check_length(path);

@@ -4,6 +4,7 @@
 /// A unix stream socket that others find by a path.
 
 #include <string>
+#include <string_view>
 
 #include <sys/types.h>
 
@@ -18,6 +19,10 @@ struct path_identity {
 
     bool operator==(const path_identity&) const = default;
 };
+
+/// "DEVICE NUMBER", and back; what is no such text is nothing's identity.
+[[nodiscard]] std::string to_text(const path_identity& identity);
+[[nodiscard]] path_identity identity_from(std::string_view text);
 
 struct listening_socket {
     file_descriptor fd;

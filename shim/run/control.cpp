@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -38,35 +39,44 @@ class target final : public uffdmm::control_target {
 /// Never destroyed: its thread is at work to the very end.
 uffdmm::control_server* server = nullptr;
 pid_t serving = 0;
+/// The server's descriptors are open in this process.
+bool serving_here = false;
 
 void set(std::unique_ptr<uffdmm::control_server> made) noexcept {
     server = made.release();
     serving = ::getpid();
+    serving_here = true;
 }
 
 } // namespace
 
 void serve(managed_space& s) {
-    const std::string& path = s.asked().control_socket;
+    const settings& asked = s.asked();
     auto* const controlled = new target(s); // as the server
-    set(std::make_unique<uffdmm::control_server>(*controlled, path));
+    const std::string heir_of = server != nullptr ? server->identity() : asked.heir_of;
+    set(std::make_unique<uffdmm::control_server>(*controlled, asked.control_socket, heir_of));
 }
 
 void go_on_serving(managed_space& s) noexcept {
     const inside_scope library;
-    if (server == nullptr || serving == ::getpid())
+    if (s.asked().control_socket.empty() || serving == ::getpid())
         return;
     try {
-        auto* const controlled = new target(s);
-        set(server->succeed(*controlled));
+        serve(s);
     } catch (const std::exception& e) {
         tell("--control: %s", e.what());
     }
 }
 
+/// Once: the descriptors' numbers may be others' afterwards.
 void forget_in_child() noexcept {
-    if (server != nullptr && serving != ::getpid())
-        server->forget_in_child();
+    if (!std::exchange(serving_here, false))
+        return;
+    server->forget_in_child();
+}
+
+std::string identity() {
+    return server != nullptr ? server->identity() : std::string();
 }
 
 void remove_socket() noexcept {

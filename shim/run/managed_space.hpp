@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 
+#include "run/absorbed.hpp"
 #include "run/backing_file.hpp"
 #include "run/given_files.hpp"
 #include "run/inside.hpp"
@@ -58,6 +59,9 @@ class managed_space {
     /// Bytes from which on memory may be taken.
     [[nodiscard]] std::size_t smallest() const noexcept { return smallest_; }
     [[nodiscard]] tally& counts() noexcept { return counts_; }
+    /// How often the same is said: what is ignored is counted, and told in sum at the end.
+    [[nodiscard]] unsigned times_told() const noexcept { return asked_.verbose ? 8 : 1; }
+    [[nodiscard]] absorbed_advice& absorbed() noexcept { return absorbed_; }
     [[nodiscard]] known_mappings& known() noexcept { return known_; }
     [[nodiscard]] given_files& given() noexcept { return given_; }
     [[nodiscard]] bool started() const noexcept {
@@ -153,6 +157,7 @@ class managed_space {
     settings asked_;
     std::size_t smallest_;
     tally counts_;
+    absorbed_advice absorbed_;
     std::unique_ptr<uffdmm::manager> manager_; ///< made by start()
     std::array<area, most_areas> areas_;
     pthread_mutex_t changes_ = PTHREAD_MUTEX_INITIALIZER; ///< the areas and who uses their pages

@@ -242,8 +242,9 @@ int advise(void* address, std::size_t bytes, int advice) noexcept {
     }
     if (is_passed_on(advice))
         return raw::advise(address, bytes, advice);
-    if (s->counts().add(count::absorbed_advice) == 0 || s->asked().verbose)
-        tell("ignores madvise %d on managed memory at %p", advice, address);
+    s->counts().add(count::absorbed_advice);
+    if (s->absorbed().add(advice) < s->times_told())
+        tell("ignores %s (%d) on managed memory at %p", name_of_advice(advice), advice, address);
     return 0;
 }
 
@@ -267,7 +268,7 @@ bool absorbs_lock(const void* address, std::size_t bytes) noexcept {
     managed_space* const s = space_in_use();
     if (s == nullptr || !s->touches(address, bytes))
         return false;
-    if (s->counts().add(count::absorbed_locks) == 0 || s->asked().verbose)
+    if (s->counts().add(count::absorbed_locks) < s->times_told())
         tell("does not lock managed memory at %p", address);
     return true;
 }

@@ -21,6 +21,19 @@ void find_all() noexcept {
     find_next(found.sendmmsg, "sendmmsg");
     find_next(found.setsockopt, "setsockopt");
     find_next(found.vmsplice, "vmsplice");
+    find_next(found.pread, "pread64");
+    find_next(found.pwrite, "pwrite64");
+    find_next(found.preadv, "preadv64");
+    find_next(found.pwritev, "pwritev64");
+    find_next(found.sendfile, "sendfile64");
+    find_next(found.copy_file_range, "copy_file_range");
+    find_next(found.splice, "splice");
+    find_next(found.execve, "execve");
+    find_next(found.execvpe, "execvpe");
+    find_next(found.fexecve, "fexecve");
+    find_next(found.execveat, "execveat");
+    find_next(found.posix_spawn, "posix_spawn");
+    find_next(found.posix_spawnp, "posix_spawnp");
 }
 
 } // namespace

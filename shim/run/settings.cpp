@@ -14,9 +14,7 @@ constexpr const char* stats_variable = "UFFDMM_RUN_STATS";
 constexpr const char* control_variable = "UFFDMM_RUN_CONTROL";
 constexpr const char* match_variable = "UFFDMM_RUN_MATCH"; ///< rules, a line each
 constexpr const char* modes_variable = "UFFDMM_RUN_MODES";
-/// LD_PRELOAD as it was before; absent if it was not set.
-constexpr const char* before_variable = "UFFDMM_RUN_LD_PRELOAD";
-constexpr const char* preload_variable = "LD_PRELOAD";
+constexpr const char* socket_variable = "UFFDMM_RUN_SOCKET"; ///< identity of a control server
 
 std::string value_of(const char* variable) {
     const char* const text = std::getenv(variable);
@@ -52,18 +50,34 @@ std::size_t smallest_taken(const settings& s) noexcept {
     return bytes;
 }
 
-void to_environment(const settings& s, const std::string& library) {
-    const std::string before = value_of(preload_variable);
+std::vector<std::string> variables_of(const settings& s) {
     const std::string modes = std::string(s.verbose ? "verbose " : "") + (s.list ? "list " : "") +
-                              (s.optional ? "optional " : "");
-    ::setenv(config_variable, to_json(s.config).c_str(), 1);
-    ::setenv(threshold_variable, std::to_string(s.threshold).c_str(), 1);
-    ::setenv(stats_variable, s.stats_file.c_str(), 1);
-    ::setenv(control_variable, s.control_socket.c_str(), 1);
-    ::setenv(match_variable, lines_of(s.rules).c_str(), 1);
-    ::setenv(modes_variable, modes.c_str(), 1);
+                              (s.optional ? "optional " : "") + (s.inherited ? "inherited " : "");
+    const auto variable = [](const char* name, const std::string& value) {
+        return std::string(name).append("=").append(value);
+    };
+    return {variable(config_variable, to_json(s.config)),
+            variable(threshold_variable, std::to_string(s.threshold)),
+            variable(stats_variable, s.stats_file),
+            variable(control_variable, s.control_socket),
+            variable(socket_variable, s.heir_of),
+            variable(match_variable, lines_of(s.rules)),
+            variable(modes_variable, modes)};
+}
+
+void to_environment(const settings& s, const std::string& library) {
+    for (const std::string& variable : variables_of(s)) {
+        const std::size_t equals = variable.find('=');
+        ::setenv(variable.substr(0, equals).c_str(), variable.c_str() + equals + 1, 1);
+    }
+    const std::string before = value_of(preload_variable);
     ::setenv(before_variable, before.c_str(), 1);
     ::setenv(preload_variable, (before.empty() ? library : library + ":" + before).c_str(), 1);
+}
+
+std::string library_in_environment() {
+    const std::string all = value_of(preload_variable);
+    return all.substr(0, all.find(':'));
 }
 
 bool in_environment() {
@@ -76,6 +90,8 @@ settings from_environment() {
     s.verbose = has_mode(modes, "verbose");
     s.list = has_mode(modes, "list");
     s.rules = rules_of(value_of(match_variable));
+    s.inherited = has_mode(modes, "inherited");
+    s.heir_of = value_of(socket_variable);
     s.optional = has_mode(modes, "optional");
     s.threshold = uffdmm::parse_size(value_of(threshold_variable), threshold_variable);
     s.stats_file = value_of(stats_variable);
@@ -89,8 +105,9 @@ void clear_environment() {
         ::unsetenv(preload_variable);
     else
         ::setenv(preload_variable, before.c_str(), 1);
-    for (const char* variable : {config_variable, threshold_variable, stats_variable,
-                                 match_variable, modes_variable, before_variable})
+    for (const char* variable :
+         {config_variable, threshold_variable, stats_variable, control_variable, socket_variable,
+          match_variable, modes_variable, before_variable})
         ::unsetenv(variable);
 }
 

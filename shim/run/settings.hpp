@@ -2,7 +2,7 @@
 #pragma once
 
 /// What uffdmm-run tells the preloaded library, through the environment. The variables are removed
-/// before the program starts: programs that it starts in turn run without the library.
+/// before the program starts; heirs.hpp says who gets them then.
 
 #include <cstddef>
 #include <string>
@@ -23,12 +23,18 @@ struct settings {
     bool verbose = false;
     bool list = false; ///< say what would be taken, and manage nothing
 
+    /// Not the program that uffdmm-run started, but one that was started by it or its children.
+    bool inherited = false;
+    std::string heir_of; ///< identity of the control server whose socket is to be taken over
+
     bool optional = false; ///< run the program unmanaged where the library cannot start
 };
 
 /// Bytes of the smallest memory that can be taken.
 [[nodiscard]] std::size_t smallest_taken(const settings& s) noexcept;
 
+/// The variables that tell a program of them, "NAME=VALUE"; LD_PRELOAD excepted.
+[[nodiscard]] std::vector<std::string> variables_of(const settings& s);
 /// Puts them into the environment, and the library in front of the program's.
 void to_environment(const settings& s, const std::string& library);
 
@@ -36,6 +42,13 @@ void to_environment(const settings& s, const std::string& library);
 [[nodiscard]] bool in_environment();
 /// Throws uffdmm::setup_error.
 [[nodiscard]] settings from_environment();
+/// The library that is in front of the program's.
+[[nodiscard]] std::string library_in_environment();
 void clear_environment();
+
+/// What all variables' names begin with, and the one that has LD_PRELOAD as it was before.
+inline constexpr const char* variable_prefix = "UFFDMM_RUN_";
+inline constexpr const char* before_variable = "UFFDMM_RUN_LD_PRELOAD";
+inline constexpr const char* preload_variable = "LD_PRELOAD";
 
 } // namespace preload

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -21,9 +22,11 @@
 #include <unistd.h>
 
 #include "run/control.hpp"
+#include "run/heirs.hpp"
 #include "run/inside.hpp"
 #include "run/managed_space.hpp"
 #include "run/next_functions.hpp"
+#include "run/next_io.hpp"
 #include "run/statistics.hpp"
 #include "run/tell.hpp"
 #include "uffdmm/result.hpp"
@@ -71,7 +74,8 @@ void answer_signals(managed_space& s) {
 /// SIGUSR2 writes the statistics, unless the program has other plans for it.
 void listen_for_signals(managed_space& s) {
     struct sigaction before {};
-    if (::sigaction(SIGUSR2, nullptr, &before) != 0 || before.sa_handler != SIG_DFL)
+    if (::sigaction(SIGUSR2, nullptr, &before) != 0 ||
+        (before.sa_handler != SIG_DFL && before.sa_handler != on_signal)) // its parent's
         return;
     asked_fd = ::eventfd(0, EFD_CLOEXEC);
     if (asked_fd < 0)
@@ -105,23 +109,53 @@ void in_child() {
     after_fork();
 }
 
-/// Its children write statistics if they manage memory.
 pid_t first_process = 0;
 
+/// Of the statistics file as this process found it: who else writes it leaves another.
+ino_t found_file = 0;
+
+ino_t number_of(const std::string& path) noexcept {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+/// With the first memory that is managed.
+void on_start(managed_space& s) noexcept {
+    const inside_scope library;
+    heirs::none_any_more();
+    control::go_on_serving(s);
+    const bool first = ::getpid() == first_process && !s.asked().inherited;
+    if (!first || s.asked().verbose)
+        tell("manages the memory of process %d, %s", ::getpid(), ::program_invocation_short_name);
+    if (!first && !s.asked().stats_file.empty())
+        listen_for_signals(s);
+}
+
+/// A program that an unmanaged one started does no more than it must until it has memory to manage:
+/// it need not be the one that is meant.
 void manage(const settings& asked) {
     first_process = ::getpid();
     // For good: threads of the program use it until the process is gone.
     auto* const s = new managed_space(asked);
-    if (!asked.list)
-        s->try_out();
     (void)::pthread_atfork(before_fork, after_fork, in_child);
-    if (!asked.stats_file.empty())
-        listen_for_signals(*s);
-    if (!asked.control_socket.empty()) {
-        control::serve(*s);
-        s->on_start(control::go_on_serving);
+    s->on_start(on_start);
+    if (!asked.inherited) {
+        if (!asked.list)
+            s->try_out();
+        found_file = number_of(asked.stats_file);
+        if (!asked.stats_file.empty())
+            listen_for_signals(*s);
+        if (!asked.control_socket.empty())
+            control::serve(*s);
     }
     set_space(s);
+}
+
+/// Whether this process's statistics are the ones to keep: its memory is managed, or nobody's is.
+bool writes_statistics(const managed_space& s) {
+    const std::string& file = s.asked().stats_file;
+    return !file.empty() && (s.started() || (::getpid() == first_process && !s.asked().inherited &&
+                                             number_of(file) == found_file));
 }
 
 /// What somebody has to know who gives the permission.
@@ -150,8 +184,10 @@ void start() {
     settings asked;
     try {
         asked = from_environment();
+        const std::string library = library_in_environment();
         clear_environment();
         manage(asked);
+        heirs::prepare(asked, library, control::identity());
     } catch (const uffdmm::setup_error& e) {
         cannot_manage(asked, explained(e));
     } catch (const std::exception& e) {
@@ -162,15 +198,30 @@ void start() {
 __attribute__((constructor)) void before_program() {
     const inside_scope library;
     (void)next();
+    (void)next_io();
     if (in_environment())
         start();
+}
+
+/// What was told of once may have happened a thousand times.
+void tell_absorbed(managed_space& s) noexcept {
+    const std::uint64_t advice = s.counts().of(count::absorbed_advice);
+    const std::uint64_t locks = s.counts().of(count::absorbed_locks);
+    const std::uint64_t allocations = s.counts().of(count::absorbed_preallocation);
+    if (advice <= 1 && locks <= 1 && allocations <= 1)
+        return;
+    std::array<char, 400> kinds;
+    s.absorbed().print(kinds.data(), kinds.size());
+    tell("ignored on managed memory: %s%s%" PRIu64 " locks, %" PRIu64 " preallocations",
+         kinds.data(), kinds[0] != '\0' ? ", " : "", locks, allocations);
 }
 
 __attribute__((destructor)) void after_program() {
     control::remove_socket();
     managed_space* const s = space();
-    if (s != nullptr && !s->forgotten() && !s->asked().stats_file.empty() &&
-        (s->started() || ::getpid() == first_process))
+    if (s != nullptr && s->started() && !s->forgotten())
+        tell_absorbed(*s);
+    if (s != nullptr && !s->forgotten() && writes_statistics(*s))
         write_statistics(*s);
 }
 

@@ -178,6 +178,15 @@ TEST_CASE("control_server: a socket that is served, or something else, is not re
     CHECK(std::filesystem::exists(file));
 }
 
+TEST_CASE("control_server: nobody takes over by an identity that is not the server's") {
+    const folder place;
+    fake_target target;
+    const control_server server(target, place.socket());
+    for (const std::string& other : {std::string("0 0"), std::string("nonsense"), std::string(),
+                                     server.identity() + "0", server.identity() + " "})
+        CHECK_THROWS_AS(control_server(target, place.socket(), other), setup_error);
+}
+
 TEST_CASE("control_server: a path that cannot be is refused by name") {
     CHECK(refusal_at("/nonexistent/folder/socket").find("/nonexistent/folder/socket: ") !=
           std::string::npos);
@@ -205,7 +214,7 @@ TEST_CASE("control_server: a child goes on in the parent's place") {
     if (child == 0) {
         server.forget_in_child();
         target.now = 1;
-        const auto own = server.succeed(target);
+        const control_server own(target, place.socket(), server.identity());
         ::pause();
         ::_exit(0);
     }

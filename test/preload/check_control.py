@@ -32,10 +32,10 @@ def result(path, *words):
 class Program:
     """Under uffdmm-run, talked to line by line."""
 
-    def __init__(self, path, *arguments, stats=None):
+    def __init__(self, path, *arguments, wrapper=()):
         words = [run, "--limit", "64M", "--threshold", "8M", "--control", path,
                  "--tier", "ram:4M", "--tier", f"file:{tempfile.gettempdir()}:256M",
-                 *(("--stats", stats) if stats else ()), "--", program, *arguments]
+                 "--", *wrapper, program, *arguments]
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
@@ -114,6 +114,18 @@ def check_daemon(path):
     assert not os.path.exists(path)
 
 
+def check_wrapped(path):
+    """The program that a script starts takes the socket over when it has memory."""
+    running = Program(path, wrapper=("sh", "-c", '"$0"; exit 0'))
+    assert result(path, "list") == {"regions": []}
+    running.tell("filled")
+    assert result(path, "stats")["interception"]["mappings"] == 1
+    assert len(result(path, "list")["regions"]) == 1
+    running.tell("verified")
+    assert "manages the memory of process" in running.end()
+    assert not os.path.exists(path)
+
+
 def thread_states(path):
     """/proc status of the control thread of the process that serves the socket."""
     with socket.socket(socket.AF_UNIX) as client:
@@ -163,5 +175,6 @@ run, program = os.path.abspath(run), os.path.abspath(program)
 with tempfile.TemporaryDirectory() as place:
     check_commands(f"{place}/commands")
     check_daemon(f"{place}/daemon")
+    check_wrapped(f"{place}/wrapped")
     check_left_socket(f"{place}/left")
     check_elsewhere(place)

@@ -23,10 +23,15 @@ EXPECTED = {
 }
 # What must be said on standard error, by test.
 SAID = {
+    "advice": ["ignores MADV_HUGEPAGE (14)", "ignores MADV_WILLNEED (3)",
+               "ignored on managed memory: MADV_WILLNEED 1 times, MADV_MERGEABLE 1 times, "
+               "MADV_HUGEPAGE 1 times, 2 locks, 0 preallocations"],
     "sharing": ["/dev/vfio/7", "/dev/iommu", "/dev/vhost-vdpa-0", "/dev/infiniband/uverbs0",
                 "/dev/udmabuf", "/dev/sev", "send \"memory\"", "VFIO_IOMMU_MAP_DMA",
                 "IOMMU_IOAS_MAP", "KVM_MEMORY_ENCRYPT_REG_REGION",
-                "a second mapping", "open \"memory\" again"],
+                "a second mapping", "pread of \"memory\"", "pwrite of", "preadv of",
+                "pwritev of", "sendfile of", "copy_file_range of", "splice of",
+                "open \"memory\" again"],
 }
 run, name, *arguments = sys.argv[1:]
 with tempfile.NamedTemporaryFile() as stats:

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/ioctl.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -137,6 +138,45 @@ static void mapping_again(int fd, size_t bytes) {
     REFUSED(openat(AT_FDCWD, path, O_RDONLY), EPERM);
 }
 
+static void transfers(int fd) {
+    char byte = 0;
+    struct iovec part = {&byte, 1};
+    int pipes[2];
+    off_t begin = 0;
+    const int other = memory_file(page_bytes);
+    CHECK(pipe(pipes) == 0 && write(pipes[1], "x", 1) == 1);
+    REFUSED(pread(fd, &byte, 1, 0), EPERM);
+    REFUSED(pwrite(fd, &byte, 1, 0), EPERM);
+    REFUSED(preadv(fd, &part, 1, 0), EPERM);
+    REFUSED(pwritev(fd, &part, 1, 0), EPERM);
+    REFUSED(sendfile(other, fd, NULL, 1), EPERM);
+    REFUSED(sendfile(fd, other, NULL, 1), EPERM);
+    REFUSED(copy_file_range(fd, NULL, other, NULL, 1, 0), EPERM);
+    REFUSED(copy_file_range(other, NULL, fd, &begin, 1, 0), EPERM);
+    REFUSED(splice(fd, NULL, pipes[1], NULL, 1, 0), EPERM);
+    REFUSED(splice(pipes[0], NULL, fd, NULL, 1, 0), EPERM);
+    REFUSED(read(fd, &byte, 1), EBADF);
+    REFUSED(write(fd, &byte, 1), EBADF);
+    REFUSED(readv(fd, &part, 1), EBADF);
+    REFUSED(writev(fd, &part, 1), EBADF);
+    REFUSED(pread(-1, &byte, 1, 0), EBADF);
+    CHECK(pwrite(other, "o", 1, 5) == 1 && pread(other, &byte, 1, 5) == 1 && byte == 'o');
+    CHECK(sendfile(pipes[1], other, &begin, 6) == 6 && begin == 6);
+    close(other);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+/* What the kernel copies to and from managed memory faults there, as any access does. */
+static void through_the_kernel(char* memory, size_t bytes) {
+    const int file = memory_file(bytes);
+    CHECK(pwrite(file, memory, bytes, 0) == (ssize_t)bytes);
+    memset(memory, 0, bytes);
+    CHECK(pread(file, memory, bytes, 0) == (ssize_t)bytes);
+    expect_filled(memory, bytes, 9);
+    close(file);
+}
+
 static int in_child(int fd, size_t bytes, const char* self) {
     if (mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED || errno != EPERM)
         return 2;
@@ -177,6 +217,8 @@ int main(int count, char** arguments) {
     device_calls(memory, bytes);
     zero_copy();
     splicing(memory);
+    transfers(fd);
+    through_the_kernel(memory, bytes);
     mapping_again(fd, bytes);
     mapping_again(before, bytes);
     in_children(fd, bytes, arguments[0]);
