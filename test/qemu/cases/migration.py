@@ -5,6 +5,7 @@ from uffdmm_vm.backend import backend_statistics
 from uffdmm_vm.migration import Migration, incoming
 
 WAYS = ("backend",)
+CPUS = (2,)
 BANDWIDTH = 1 << 30
 WORK = "touch zipf seconds=8 writes=20"
 
