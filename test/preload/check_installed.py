@@ -9,9 +9,8 @@ import sys
 import tempfile
 
 
-
 def place(name):
-    """Copies one file below the folder, as `meson install` would; other targets need not be built."""
+    """Copies one file below the folder, as `meson install` would. Others need not be built."""
     listed = subprocess.run(["meson", "introspect", "--installed", build], check=True,
                             capture_output=True, text=True)
     built, target = next(item for item in json.loads(listed.stdout).items()
