@@ -136,6 +136,65 @@ UFFDMM_API int uffdmm_migration_target_flush(uffdmm_migration_target* target) UF
 /** Ends a target; what was not flushed is dropped. NULL is fine. Threads: not guest. Since 0.1. */
 UFFDMM_API void uffdmm_migration_target_end(uffdmm_migration_target* target) UFFDMM_NOEXCEPT;
 
+/* ---- handover of a store that both sides read: uffdmm/shared_store.hpp ----------------------- */
+
+/** Bytes of a volume's name and of a nonce, which is random and names one offer. */
+#define UFFDMM_VOLUME_NAME_SIZE 32u
+#define UFFDMM_NONCE_SIZE 16u
+
+/** What became of an offer. */
+enum uffdmm_handover {
+    UFFDMM_HANDOVER_OWN = 0,     /**< never offered, or cancelled: the guest may run here */
+    UFFDMM_HANDOVER_OFFERED = 1, /**< not accepted yet */
+    UFFDMM_HANDOVER_GIVEN = 2    /**< accepted: the guest must not run here any more */
+};
+
+/* All of these: -EOPNOTSUPP if no tier of the region is a store that other hosts read, -EBADFD if
+ * the state does not permit the call. They wait for I/O and for other hosts.
+ * Threads: not guest. Since 0.1. */
+
+/** Source: fills UFFDMM_VOLUME_NAME_SIZE bytes, to be sent before the first location. */
+UFFDMM_API int uffdmm_region_store_volume(uffdmm_region* region, void* name) UFFDMM_NOEXCEPT;
+/** Source: offers what is stored to whoever has the nonce. The guest is stopped, and the target has
+ *  everything else. keep 1: the offer outlives this process. */
+UFFDMM_API int uffdmm_region_store_offer(uffdmm_region* region, const void* nonce,
+                                         int keep) UFFDMM_NOEXCEPT;
+/** Source: takes the offer back; -EBADFD: too late, it was accepted. */
+UFFDMM_API int uffdmm_region_store_cancel(uffdmm_region* region) UFFDMM_NOEXCEPT;
+/** Source: enum uffdmm_handover, as the store has it now. */
+UFFDMM_API int uffdmm_region_store_outcome(uffdmm_region* region, int* handover) UFFDMM_NOEXCEPT;
+/** Target: lets locations in that volume be adopted. -ENOENT: another store, or no such volume. */
+UFFDMM_API int uffdmm_region_store_attach(uffdmm_region* region, const void* name) UFFDMM_NOEXCEPT;
+/** Target: makes what was adopted its own; the last thing before the guest runs. -EPERM: offered
+ *  with another nonce. */
+UFFDMM_API int uffdmm_region_store_accept(uffdmm_region* region, const void* nonce) UFFDMM_NOEXCEPT;
+/** Target: gives the attached volume up, after what was adopted was discarded. */
+UFFDMM_API int uffdmm_region_store_detach(uffdmm_region* region) UFFDMM_NOEXCEPT;
+
+/* ---- snapshots: uffdmm/snapshot.hpp ---------------------------------------------------------- */
+
+/** A region that is being brought back. */
+typedef struct uffdmm_restoration uffdmm_restoration;
+
+/** Saves the region, whose guest is stopped, to a file; waits. locations 1: pages on a shared store
+ *  stay there, and the store's volume is offered to whoever restores the file; the region is then
+ *  good for UFFDMM_DROP alone. Errors: those of open(2) and write(2), -EOPNOTSUPP (no such store),
+ *  -EIO, -EBADMSG (a page cannot be read). Threads: not guest. Since 0.1. */
+UFFDMM_API int uffdmm_region_save(uffdmm_region* region, const char* path,
+                                  int locations) UFFDMM_NOEXCEPT;
+/** Begins to bring a saved region back; the region has the saved size and is untouched. The guest
+ *  may run when this returns: what it touches comes first. Errors: those of open(2), -EINVAL (no
+ *  snapshot, another size), -EBADMSG (damaged), -EBADFD (not untouched), -ENOENT (no such store).
+ *  Threads: not guest. Since 0.1. */
+UFFDMM_API int uffdmm_region_restore(uffdmm_region* region, const char* path,
+                                     uffdmm_restoration** restoration) UFFDMM_NOEXCEPT;
+/** Waits until everything is there. Errors: -EIO, -EBADMSG (some pages are lost, and poisoned),
+ *  -EPERM, -EBADFD (the store's volume was accepted by somebody else: the guest must not go on),
+ *  -ESHUTDOWN. Threads: not guest. Since 0.1. */
+UFFDMM_API int uffdmm_restoration_wait(uffdmm_restoration* restoration) UFFDMM_NOEXCEPT;
+/** Waits, and ends it. NULL is fine. Threads: not guest. Since 0.1. */
+UFFDMM_API void uffdmm_restoration_free(uffdmm_restoration* restoration) UFFDMM_NOEXCEPT;
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,6 +17,8 @@
 #include "uffdmm/migration.hpp"
 #include "uffdmm/residency.hpp"
 #include "uffdmm/result.hpp"
+#include "uffdmm/shared_store.hpp"
+#include "uffdmm/snapshot.hpp"
 #include "uffdmm/stats.hpp"
 
 namespace uffdmm {
@@ -72,6 +74,15 @@ class UFFDMM_CXX_API region {
     begin_source(const migration_source_options& options) = 0;
     /// Begins to fill the region from elsewhere.
     virtual result<std::unique_ptr<migration_target>> begin_target() = 0;
+    /// The store of the first tier that other hosts read, for the handover of what is swapped
+    /// there; nullptr if there is none. Lives as long as the region.
+    [[nodiscard]] virtual shared_store* store() const noexcept = 0;
+
+    /// Saves the region to a file, see snapshot.hpp. The guest must be stopped. Waits.
+    virtual result<snapshot_report> save(const std::string& path,
+                                         const snapshot_options& options) = 0;
+    /// Begins to bring a saved region back: the guest may run when this returns, whatever the size.
+    virtual result<std::unique_ptr<restoration>> restore(const std::string& path) = 0;
 
   protected:
     region() = default;

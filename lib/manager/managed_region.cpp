@@ -3,12 +3,16 @@
 
 #include "manager/migration_source.hpp"
 #include "manager/migration_target.hpp"
+#include "manager/region_restoration.hpp"
+#include "manager/snapshot_writer.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <new>
 
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 namespace uffdmm {
@@ -28,6 +32,7 @@ managed_region::managed_region(const region_config& config, const shard_services
 }
 
 managed_region::~managed_region() {
+    link_->end_workers();
     link_->region_gone();
 }
 
@@ -206,6 +211,104 @@ result<std::unique_ptr<migration_target>> managed_region::begin_target() {
     } catch (const setup_error& e) {
         return error{e.code(), e.os_errno(), "begin_target: memory for contents"};
     }
+}
+
+shared_store* managed_region::store() const noexcept {
+    const tier_chain& chain = shards_.front()->engine().tiers();
+    for (tier_number tier = 1; tier <= chain.last(); ++tier)
+        if (shared_store* store = chain.at(tier).shared(); store != nullptr)
+            return store;
+    return nullptr;
+}
+
+/// A tier may turn pages down for a moment, while it makes itself more room: asks again as long as
+/// that moves something, or might soon.
+result<void> managed_region::evict_all() {
+    constexpr unsigned most_in_vain = 20;
+    byte_count before = UINT64_MAX;
+    for (unsigned in_vain = 0; in_vain < most_in_vain;) {
+        if (const auto evicted = evict(0, size()); !evicted)
+            return evicted.failure();
+        const auto runs = query(0, size());
+        if (!runs)
+            return runs.failure();
+        byte_count stayed = 0;
+        for (const residency_run& run : runs.value())
+            if (run.state == residency::resident || run.state == residency::staged)
+                stayed += run.length;
+        if (stayed == 0)
+            return {};
+        in_vain = stayed < before ? 0 : in_vain + 1;
+        before = stayed;
+        ::usleep(10'000);
+    }
+    return {}; // pinned, or no tier takes it: contents
+}
+
+/// The volume is offered when everything it is needed for is in the file, and the file gets its
+/// name when the volume is offered: what can be found can be restored.
+result<snapshot_report> managed_region::save(const std::string& path,
+                                             const snapshot_options& options) {
+    shared_store* const kept_in = options.locations ? store() : nullptr;
+    if (options.locations && kept_in == nullptr)
+        return error{errc::not_supported, 0, "save: no tier is a store that other hosts read"};
+    if (options.locations)
+        if (const result<void> out = evict_all(); !out)
+            return out.failure();
+    auto source = begin_source({.locations = options.locations});
+    if (!source)
+        return source.failure();
+    try {
+        snapshot_writer writer(*this, *source.value(), path);
+        if (const result<void> r = writer.write(); !r)
+            return r.failure();
+        handover_nonce nonce{};
+        if (kept_in != nullptr) {
+            if (::getrandom(nonce.data(), nonce.size(), 0) != ssize_t{nonce.size()})
+                return error{errc::system, errno, "save: getrandom"};
+            if (const result<void> r = kept_in->offer(nonce, true); !r)
+                return r.failure();
+        }
+        if (const result<void> r = writer.finish(kept_in, nonce); !r) {
+            if (kept_in != nullptr)
+                (void)kept_in->cancel();
+            return r.failure();
+        }
+        (void)source.value()->complete();
+        return writer.report();
+    } catch (const setup_error& e) {
+        return error{e.code(), e.os_errno(), "save: memory for contents"};
+    } catch (const std::bad_alloc&) {
+        return error{errc::no_memory, 0, "save: memory for the index"};
+    }
+}
+
+result<std::unique_ptr<restoration>> managed_region::restore(const std::string& path) {
+    try {
+        auto begun = std::make_unique<region_restoration>(link_);
+        if (const result<void> r = begun->open(*this, path); !r)
+            return r.failure();
+        begun->start();
+        return std::unique_ptr<restoration>(std::move(begun));
+    } catch (const setup_error& e) {
+        return error{e.code(), e.os_errno(), "restore: memory for contents"};
+    } catch (const std::bad_alloc&) {
+        return error{errc::no_memory, 0, "restore: memory for the index"};
+    }
+}
+
+page_index managed_region::take_awaited() noexcept {
+    page_count base = 0;
+    for (const auto& shard : shards_) {
+        if (const page_index page = shard->take_awaited(); page != no_page)
+            return page + base;
+        base += shard->pages();
+    }
+    return no_page;
+}
+
+bool managed_region::file_has_any() const noexcept {
+    return !memory_.contents().empty();
 }
 
 bool managed_region::file_has(byte_count offset) const noexcept {

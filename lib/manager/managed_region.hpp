@@ -42,6 +42,9 @@ class managed_region final : public region {
     result<std::unique_ptr<migration_source>>
     begin_source(const migration_source_options& options) override;
     result<std::unique_ptr<migration_target>> begin_target() override;
+    [[nodiscard]] shared_store* store() const noexcept override;
+    result<snapshot_report> save(const std::string& path, const snapshot_options& options) override;
+    result<std::unique_ptr<restoration>> restore(const std::string& path) override;
 
     /// Brings everything in, whatever the limit says, and keeps it there.
     result<void> bring_in();
@@ -54,6 +57,9 @@ class managed_region final : public region {
     [[nodiscard]] result<std::vector<region_part>> parts_of(byte_count offset, byte_count length);
     /// Whether the file of shared memory has contents for the page; false for private memory.
     [[nodiscard]] bool file_has(byte_count offset) const noexcept;
+    [[nodiscard]] bool file_has_any() const noexcept;
+    /// A page of the region that a fault waits for while its contents are to come, or no_page.
+    [[nodiscard]] page_index take_awaited() noexcept;
     [[nodiscard]] bool is_shared() const noexcept { return memory_.shared(); }
     /// Whether other hosts can read what is on the tier.
     [[nodiscard]] bool tier_is_shared(tier_number tier) const noexcept;
@@ -77,6 +83,7 @@ class managed_region final : public region {
     result<void> run_or_undo(byte_count offset, byte_count length, command::kind what,
                              command::kind undo);
     void adopt_contents();
+    result<void> evict_all();
     result<void> discard_by_madvise(byte_count offset, byte_count length,
                                     const std::vector<part>& parts);
 

@@ -115,14 +115,20 @@ result<void> region_target::deliver(managed_region& region, const window& some) 
     if (!parts)
         return parts.failure();
     page_count first = 0;
+    result<void> outcome;
     for (const region_part& part : parts.value()) {
         if (const result<void> r = arrive(part, some, first); !r)
             return r;
-        if (const result<void> r = finish(region, some, job_.present << first); !r)
+        if (job_.refused.code != errc::ok)
+            outcome = job_.refused;
+        // Where it was expected, what is there already is newer.
+        if (const result<void> r =
+                some.expected ? result<void>{} : finish(region, some, job_.present << first);
+            !r)
             return r;
         first += part.run.count;
     }
-    return {};
+    return outcome;
 }
 
 /// The pages of `part`, the first of which is page `first` of the window.
@@ -132,6 +138,9 @@ result<void> region_target::arrive(const region_part& part, const window& some, 
     job_.zeros = some.zeros >> first & here;
     job_.located = some.located >> first & here;
     job_.cold = some.cold >> first & here;
+    job_.lost = some.lost >> first & here;
+    job_.expected = some.expected;
+    job_.refused = {};
     job_.replace = true;
     job_.contents = contents_.data() + bytes_of(first);
     job_.locations = locations_.data() + first;

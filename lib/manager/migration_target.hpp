@@ -29,9 +29,7 @@ class region_target final : public migration_target {
     result<void> adopt(byte_count offset, const location& place) override;
     result<void> flush() override;
 
-  private:
     static constexpr page_count most = arrival_job::most;
-
     /// Pages of one window that arrive together; masks as in arrival_job.
     struct window {
         byte_count offset = 0;
@@ -39,12 +37,18 @@ class region_target final : public migration_target {
         std::uint64_t zeros = 0;
         std::uint64_t located = 0;
         std::uint64_t cold = 0;
+        std::uint64_t lost = 0;
+        bool expected = false;
     };
+    /// For a restoration, which fills these and delivers windows of its own, `expected`.
+    [[nodiscard]] std::byte* contents() const { return contents_.data(); }
+    [[nodiscard]] std::span<location> locations() { return locations_; }
+    result<void> deliver(managed_region& region, const window& some);
 
+  private:
     [[nodiscard]] result<managed_region*> region();
     result<managed_region*> checked(byte_count offset, byte_count length);
     result<page_count> make_place(byte_count offset);
-    result<void> deliver(managed_region& region, const window& some);
     result<void> arrive(const region_part& part, const window& some, page_count first);
     result<void> finish(managed_region& region, const window& some, std::uint64_t present);
     result<void> replace_by_location(managed_region& region, const window& some, page_count index);

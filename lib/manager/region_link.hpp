@@ -30,6 +30,21 @@ class region_link {
     void target_begins() { targets_.fetch_add(1, std::memory_order_acq_rel); }
     void target_ended() { targets_.fetch_sub(1, std::memory_order_release); }
 
+    /// A thread works on the region, and looks at ending() from time to time.
+    void worker_begins() { workers_.fetch_add(1, std::memory_order_acq_rel); }
+    void worker_ended() {
+        workers_.fetch_sub(1, std::memory_order_release);
+        workers_.notify_all();
+    }
+    [[nodiscard]] bool ending() const { return ending_.load(std::memory_order_relaxed); }
+    /// The region is about to end: waits for its workers.
+    /// acquire: pairs with the release in worker_ended().
+    void end_workers() {
+        ending_.store(true, std::memory_order_relaxed);
+        for (unsigned n; (n = workers_.load(std::memory_order_acquire)) != 0;)
+            workers_.wait(n, std::memory_order_acquire);
+    }
+
     [[nodiscard]] bool in_use() const {
         return source_.load(std::memory_order_acquire) ||
                targets_.load(std::memory_order_acquire) != 0;
@@ -39,6 +54,8 @@ class region_link {
     std::atomic<managed_region*> region_;
     std::atomic<bool> source_{false};
     std::atomic<unsigned> targets_{0};
+    std::atomic<unsigned> workers_{0};
+    std::atomic<bool> ending_{false};
 };
 
 } // namespace uffdmm

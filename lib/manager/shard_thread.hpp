@@ -58,6 +58,9 @@ class shard_thread final : private squeeze_listener {
     /// Any thread: only counters and the account are read.
     [[nodiscard]] const shard<linux_kernel>& engine() const noexcept { return *engine_; }
 
+    /// Any thread: see shard::take_awaited().
+    [[nodiscard]] page_index take_awaited() noexcept { return engine_->take_awaited(); }
+
     /// Bytes of metadata a shard of `pages` pages will charge, at most.
     [[nodiscard]] static byte_count estimated_metadata(page_count pages) noexcept;
 

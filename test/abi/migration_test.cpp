@@ -2,8 +2,11 @@
 
 /// A migration through nothing but uffdmm.h.
 
+#include <cstdio>
 #include <cstring>
 #include <vector>
+
+#include <unistd.h>
 
 #include "c_world.hpp"
 
@@ -141,4 +144,78 @@ TEST_CASE("abi: a migration's calls name what is wrong and what is allowed") {
     CHECK(uffdmm_migration_source_begin(region, nullptr, &source) == -EBADFD);
     uffdmm_migration_source_end(nullptr, 0);
     uffdmm_migration_target_end(nullptr);
+}
+
+TEST_CASE("abi: a region is saved, and comes up in another manager") {
+    const std::string path = "/var/tmp/uffdmm-abi-" + std::to_string(::getpid());
+    c_world from(12 * mib);
+    c_world to(12 * mib);
+    uffdmm_region* a = from.add(24 * mib);
+    uffdmm_region* b = to.add(24 * mib);
+    fill(a, 3);
+    REQUIRE(uffdmm_region_save(a, path.c_str(), 0) == 0);
+    uffdmm_restoration* restoration = nullptr;
+    REQUIRE(uffdmm_region_restore(b, path.c_str(), &restoration) == 0);
+    CHECK(wrong_pages(b, 3) == 0);
+    CHECK(uffdmm_restoration_wait(restoration) == 0);
+    uffdmm_restoration_free(restoration);
+    uffdmm_restoration_free(nullptr);
+    CHECK(uffdmm_region_restore(b, path.c_str(), &restoration) == -EBADFD);
+    CHECK(says("not untouched"));
+    CHECK(uffdmm_region_restore(b, "/nonexistent", &restoration) == -ENOENT);
+    CHECK(uffdmm_region_save(a, path.c_str(), 2) == -EINVAL);
+    CHECK(uffdmm_region_save(a, path.c_str(), 1) == -EOPNOTSUPP);
+    char name[UFFDMM_VOLUME_NAME_SIZE];
+    CHECK(uffdmm_region_store_volume(a, name) == -EOPNOTSUPP);
+    CHECK(says("shared"));
+    CHECK(uffdmm_region_store_detach(a) == -EOPNOTSUPP);
+    std::remove(path.c_str());
+}
+
+TEST_CASE("abi: a region moves with its locations from one manager to another") {
+    const std::string path = "/var/tmp/uffdmm-abi-store-" + std::to_string(::getpid());
+    uffdmm_tier_options tier;
+    REQUIRE(uffdmm_tier_options_init(&tier, sizeof tier, UFFDMM_TIER_FILE) == 0);
+    tier.path = path.c_str();
+    tier.size = 256 * mib;
+    tier.shared = 1;
+    tier.preallocate = 0;
+    uffdmm_manager_options options = manager_options(8 * mib);
+    options.tiers = &tier;
+    options.tier_count = 1;
+    {
+        c_world from(options);
+        c_world to(options);
+        uffdmm_region* a = from.add(16 * mib);
+        uffdmm_region* b = to.add(16 * mib);
+        fill(a, 11);
+        REQUIRE(uffdmm_region_evict(a, 0, 16 * mib, nullptr) == 0);
+        char name[UFFDMM_VOLUME_NAME_SIZE];
+        const char nonce[UFFDMM_NONCE_SIZE] = "fifteen bytes..";
+        REQUIRE(uffdmm_region_store_volume(a, name) == 0);
+        REQUIRE(uffdmm_region_store_attach(b, name) == 0);
+        uffdmm_source_options with_locations{sizeof with_locations, 1, 0};
+        uffdmm_migration_source* source = nullptr;
+        uffdmm_migration_target* target = nullptr;
+        REQUIRE(uffdmm_migration_source_begin(a, &with_locations, &source) == 0);
+        REQUIRE(uffdmm_migration_target_begin(b, &target) == 0);
+        for (uint64_t at = 0; at < 16 * mib; at += page) {
+            const uffdmm_page p = page_at(source, at);
+            REQUIRE(p.kind == UFFDMM_PAGE_LOCATED);
+            REQUIRE(uffdmm_migration_target_adopt(target, at, p.location) == 0);
+        }
+        REQUIRE(uffdmm_migration_target_flush(target) == 0);
+        REQUIRE(uffdmm_region_store_offer(a, nonce, 0) == 0);
+        int handover = -1;
+        REQUIRE(uffdmm_region_store_outcome(a, &handover) == 0);
+        CHECK(handover == UFFDMM_HANDOVER_OFFERED);
+        REQUIRE(uffdmm_region_store_accept(b, nonce) == 0);
+        CHECK(uffdmm_region_store_cancel(a) == -EBADFD);
+        REQUIRE(uffdmm_region_store_outcome(a, &handover) == 0);
+        CHECK(handover == UFFDMM_HANDOVER_GIVEN);
+        uffdmm_migration_target_end(target);
+        uffdmm_migration_source_end(source, 1);
+        CHECK(wrong_pages(b, 11) == 0);
+    }
+    std::remove(path.c_str());
 }

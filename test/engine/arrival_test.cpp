@@ -308,3 +308,66 @@ TEST_CASE("arrival: a page the kernel is still discarding is not taken for what 
     w.check();
     w.verify_all();
 }
+
+TEST_CASE("arrival: a fault on an expected page is told of, and waits for its contents") {
+    for (const world_options& o : {slow_world(), shared(fast_world())}) {
+        shard_world w(o);
+        REQUIRE(w.run_command(kind::expect, {{0}, 256}).ok());
+        w.truth({{70}, 1}, 1);
+        w.start_access(0, {70}, false);
+        w.steps(10);
+        CHECK(w.blocked(0));
+        CHECK(w.engine->take_awaited() == page_index{70});
+        arriving a(w, {{64}, 64}, {.expected = true});
+        REQUIRE(a.wait().ok());
+        w.wait_for_vcpu(0);
+        for (const unsigned first : {0u, 128u, 192u}) {
+            arriving rest(w, {{first}, 64}, {.zero = first == 128, .expected = true});
+            REQUIRE(rest.wait().ok());
+        }
+        w.check();
+        w.verify_all();
+    }
+}
+
+TEST_CASE("arrival: expected contents do not come back over a discard or what followed it") {
+    shard_world w(slow_world());
+    REQUIRE(w.run_command(kind::expect, {{0}, 256}).ok());
+    w.discard({{10}, 4});
+    w.touch({11}, true);
+    for (unsigned first = 0; first < 256; first += 64) {
+        arriving a(w, {{first}, 64}, {.expected = true, .versions = std::vector<unsigned>(64, 2)});
+        REQUIRE(a.wait().ok());
+    }
+    w.truth({{10}, 4}, 0);
+    w.truth({{11}, 1}, 1);
+    w.check();
+    w.verify_all();
+}
+
+TEST_CASE("arrival: a page whose contents are lost is poisoned, and who waits for it is woken") {
+    shard_world w(slow_world());
+    REQUIRE(w.run_command(kind::expect, {{0}, 64}).ok());
+    w.controls[0]->reported_lost.insert(3);
+    w.start_access(0, {3}, false);
+    w.steps(3);
+    REQUIRE(w.blocked(0));
+    arriving a(w, {{0}, 64}, {.expected = true, .lost = 1u << 3});
+    REQUIRE(a.wait().ok());
+    w.wait_for_vcpu(0);
+    CHECK(w.machine_checks() == 1);
+    CHECK(w.state({3}) == page_state::poisoned);
+    CHECK(w.seen(event::kind::page_poisoned));
+    CHECK(counts(w).poisoned_pages.load() == 1);
+    w.check();
+    w.verify_all();
+}
+
+TEST_CASE("arrival: a region that holds something is not expected, and stays as it is") {
+    shard_world w(slow_world());
+    write(w, {{200}, 1});
+    CHECK(w.run_command(kind::expect, {{0}, 256}).code() == errc::wrong_state);
+    for (page_index page{0}; page.value < 256; page = page + 1)
+        CHECK_FALSE(is(w, page, page_flag::arriving));
+    w.verify_all();
+}

@@ -16,6 +16,8 @@ struct arriving_options {
     bool zero = false;
     bool cold = false;
     bool replace = false;
+    bool expected = false;
+    std::uint64_t lost = 0;
     std::vector<unsigned> versions; ///< of the contents; all 1 unless given
 };
 
@@ -42,6 +44,8 @@ class arriving {
         job_.zeros = o.zero ? job_.pages : 0;
         job_.cold = o.cold ? job_.pages : 0;
         job_.replace = o.replace;
+        job_.expected = o.expected;
+        job_.lost = o.lost;
         job_.contents = contents;
         command_.arrival = &job_;
         w.step(); // the shard's watermarks are those of its limit

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "support/managed_world.hpp"
@@ -21,6 +22,7 @@ struct side_options {
     backing kind = backing::private_anonymous;
     byte_count size = 24 * mib;
     byte_count limit = 12 * mib;
+    std::string store; ///< the last tier is this file, which other hosts read too
 };
 
 /// A manager with one region.
@@ -31,8 +33,13 @@ struct side {
         (void)probe();
         manager_config config;
         config.limit = o.limit;
-        const file_tier_config disk{
+        file_tier_config disk{
             .path = "/var/tmp", .size = 64 * mib, .preallocate = false, .queue_depth = 16};
+        if (!o.store.empty()) {
+            disk.path = o.store;
+            disk.size = 256 * mib;
+            disk.shared = true;
+        }
         config.tiers.clear();
         if (!o.file)
             config.tiers.emplace_back(ram_tier_config{.size = 4 * mib});

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "uffdmm/location.hpp"
+#include "uffdmm/result.hpp"
 #include "uffdmm/types.hpp"
 
 namespace uffdmm {
@@ -23,6 +24,9 @@ struct arrival_job {
     std::uint64_t cold = 0;    ///< of the rest: those that go into a tier, not into memory
     bool replace = false;      ///< what the pages hold already may go; else the command fails, and
                                ///< changes nothing, unless all are untouched
+    std::uint64_t lost = 0;    ///< of the rest: those whose contents nobody has any more
+    bool expected = false;     ///< only pages that an expect command has announced, and that were
+                               ///< not discarded since; `replace` means nothing then
     const std::byte* contents = nullptr; ///< a page for each of the run, page-aligned, not guest
                                          ///< memory
     const location* locations = nullptr; ///< one for each of the run
@@ -30,6 +34,9 @@ struct arrival_job {
     /// Answer, with `replace`: pages that are in the guest. They keep what they hold: to be written
     /// there.
     std::uint64_t present = 0;
+
+    /// Answer, with `expected`: why locations were refused, whose pages are lost.
+    error refused;
 
     // The shard's.
     page_index first;

@@ -55,7 +55,9 @@ class arrivals {
         }
         const std::uint64_t before = job.todo;
         progress p = adopt(job);
-        if (p.what.ok())
+        if (p.what.ok() && !lose(job))
+            p = unfinished();
+        if (p.what.ok() && p.finished)
             p = take_in(job, stuck);
         c.tries += job.todo != before ? 1 : 0;
         if (p.finished)
@@ -80,24 +82,27 @@ class arrivals {
         job.first = c.run.first;
         job.todo = job.storing = job.turned_down = job.present = job.since_ns = 0;
         for (std::uint64_t left = job.pages; left != 0; left &= left - 1)
-            if (const result<void> may = may_fill(core_.table[page_of(job, left)], job.replace);
-                !may)
+            if (const result<void> may = may_fill(core_.table[page_of(job, left)], job); !may)
                 return may;
         for (std::uint64_t left = job.pages; left != 0; left &= left - 1)
             clear(page_of(job, left), job);
         return {};
     }
-    [[nodiscard]] static result<void> may_fill(const page_entry& entry, bool replace) {
+    [[nodiscard]] static result<void> may_fill(const page_entry& entry, const arrival_job& job) {
+        if (job.expected)
+            return {};
         if (entry.has(page_flag::arriving))
             return failed(errc::busy, "arriving: contents for a page are on their way already");
         if (entry.state() == page_state::poisoned)
             return failed(errc::poisoned, "arriving: a page is poisoned; discard it first");
-        if (!replace && entry.state() != page_state::untouched)
+        if (!job.replace && entry.state() != page_state::untouched)
             return failed(errc::wrong_state, "arriving: a page is not untouched");
         return {};
     }
     void clear(page_index page, arrival_job& job) {
         page_entry& entry = core_.table[page];
+        if (job.expected && !entry.has(page_flag::arriving))
+            return; // discarded: nobody wants it any more
         if (entry.state() == page_state::resident) {
             job.present |= job.bit_of(page);
             return;
@@ -111,6 +116,8 @@ class arrivals {
     /// However the command ends, nothing waits for it any more.
     void forget(arrival_job& job) {
         UFFDMM_CHECK(job.storing == 0, "a job ends after its stores");
+        if (job.expected)
+            job.todo = 0; // they are still to come: faults go on waiting
         for (std::uint64_t left = job.todo; left != 0; left &= left - 1)
             core_.table[page_of(job, left)].clear(page_flag::arriving);
         job.todo = 0;
@@ -246,15 +253,50 @@ class arrivals {
         return job.storing == 0 ? progress{true, false, why} : unfinished();
     }
 
+    // ---- lost -----------------------------------------------------------------------------------
+
+    /// Every access to pages without contents is a machine check. Returns false if an unread event
+    /// has to be dealt with first.
+    bool lose(arrival_job& job) {
+        for (std::uint64_t left = job.todo & job.lost; left != 0; left &= left - 1) {
+            const page_index page = page_of(job, left);
+            page_entry& entry = core_.table[page];
+            if (entry.has(page_flag::arriving)) {
+                UFFDMM_CHECK(core_.traits.poison,
+                             "lost contents cannot be reported to the guest: this kernel has no "
+                             "UFFDIO_POISON");
+                if (core_.traits.shared && core_.os.discard(page, 1).done == 0)
+                    return false; // another mapping may have put something there
+                if (core_.os.poison(page, 1).done == 0)
+                    return false;
+                entry.clear(page_flag::arriving);
+                entry.apply(page_op::adopt);
+                entry.apply(page_op::poison);
+                core_.watch.changes(page);
+                ++core_.counts.poisoned_pages;
+                core_.observer.on_event(
+                    {event::kind::page_poisoned, {}, core_.os.address(page), errc::poisoned});
+                (void)core_.os.wake(page, 1);
+            }
+            done(page, job);
+        }
+        return true;
+    }
+
     // ---- locations ------------------------------------------------------------------------------
 
     progress adopt(arrival_job& job) {
-        for (std::uint64_t left = job.todo & job.located; left != 0; left &= left - 1) {
+        for (std::uint64_t left = job.todo & job.located & ~job.lost; left != 0; left &= left - 1) {
             const page_index page = page_of(job, left);
             if (core_.table[page].has(page_flag::arriving))
                 if (const result<void> adopted = adopt(page, job.locations[page - job.first]);
-                    !adopted)
-                    return {true, false, adopted};
+                    !adopted) {
+                    if (!job.expected)
+                        return {true, false, adopted};
+                    job.refused = adopted.failure();
+                    job.lost |= job.bit_of(page);
+                    continue;
+                }
             done(page, job);
         }
         return {};

@@ -27,10 +27,11 @@ struct command final : message {
         discard,    ///< forget contents, and take them out of the guest
         pin,
         unpin,
-        query,      ///< fills `answer` from `at` on
-        peek,       ///< what the pages are, and their contents: see peek_job
-        unwatch,    ///< the migration looks at no window any more
-        arrive,     ///< contents from elsewhere for the pages: see arrival_job
+        query,   ///< fills `answer` from `at` on
+        peek,    ///< what the pages are, and their contents: see peek_job
+        unwatch, ///< the migration looks at no window any more
+        arrive,  ///< contents from elsewhere for the pages: see arrival_job
+        expect,  ///< contents of all pages, which are untouched, come later: faults wait for them
         end_leases, ///< and nobody needs the locations it has named
         prefetch,
         evict,

@@ -91,6 +91,8 @@ class command_runner {
             return {};
         case command::kind::arrive:
             return arrive(c);
+        case command::kind::expect:
+            return expect(c);
         case command::kind::end_leases:
             for (tier_number tier = 1; tier <= core_.chain.last(); ++tier)
                 core_.chain.at(tier).end_leases();
@@ -268,6 +270,23 @@ class command_runner {
         const progress p = arrivals_.step(c, stuck_);
         starving_ = p.starving;
         return {p.finished, p.what};
+    }
+
+    outcome expect(command& c) {
+        const page_run run{c.at, std::min<page_count>(16 * slice, c.run.end() - c.at)};
+        for (; c.at < run.end(); c.at = c.at + 1) {
+            page_entry& entry = core_.table[c.at];
+            const bool free = entry.state() == page_state::untouched;
+            if (free && !entry.has(page_flag::arriving)) {
+                entry.set(page_flag::arriving);
+                entry.set_frame(no_frame);
+                continue;
+            }
+            for (page_index page = c.run.first; page < c.at; page = page + 1)
+                core_.table[page].clear(page_flag::arriving);
+            return failed(errc::wrong_state, "restore: a page of the region is not untouched");
+        }
+        return {c.at == c.run.end(), {}};
     }
 
     // ---- moving ---------------------------------------------------------------------------------

@@ -183,8 +183,10 @@ class fault_path {
         default:
             break;
         }
-        if (core_.table[f.page].has(page_flag::arriving))
+        if (core_.table[f.page].has(page_flag::arriving)) {
+            core_.awaited.store(f.page.value, std::memory_order_relaxed);
             return install_status::crowded; // not for long, and then it is there
+        }
         if (f.what == kernel_message::kind::minor)
             return resolve_foreign(f);
         return bring_in_absent(f);

@@ -99,6 +99,10 @@ class shard final : private tier_client {
     }
     /// Any thread: page_watch::changed().
     [[nodiscard]] std::uint64_t changed_pages() const { return core_.watch.changed(); }
+    /// Any thread: takes the page that a fault waits for while its contents are to come.
+    [[nodiscard]] page_index take_awaited() {
+        return {core_.awaited.exchange(no_page.value, std::memory_order_relaxed)};
+    }
     /// Tests and the shard thread.
     [[nodiscard]] const page_table& table() const { return core_.table; }
 

@@ -5,6 +5,7 @@
 /// the account and the counters. Everything is passed in; nothing here runs by itself.
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -102,8 +103,11 @@ struct shard_core {
     std::uint32_t clock = 0; ///< pages evicted so far: the unit of refault distance
     bool may_exceed = false; ///< nothing can be reclaimed: faults are served beyond the limit
     fresh_pages fresh;
-    passing_pages passed;      ///< what one-pass readers have done with
-    page_watch watch;          ///< what a migration looks at
+    passing_pages passed; ///< what one-pass readers have done with
+    page_watch watch;     ///< what a migration looks at
+    /// A page that a fault waits for although its contents are to come; no_page if none does.
+    /// Relaxed: a hint to who brings them, which is set again as long as the fault waits.
+    std::atomic<std::uint32_t> awaited{no_page.value};
     std::uint64_t step_ns = 0; ///< the clock at the start of this step
 
     [[nodiscard]] page_count pages() const { return table.size(); }

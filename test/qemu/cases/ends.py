@@ -2,8 +2,6 @@
 """How a guest starts again and how QEMU ends."""
 import signal
 
-from qemutest import once
-
 
 def test_reboot(t):
     """After a reboot with most of its memory swapped out the guest works as before."""
@@ -20,7 +18,6 @@ def test_reboot(t):
         vm.power_off()
 
 
-@once
 def test_quit(t):
     """The monitor's quit ends QEMU, well, with most of guest RAM swapped out."""
     with t.machine() as vm:
@@ -32,7 +29,6 @@ def test_quit(t):
     t.expect(not list(t.folder.iterdir()), "no file is left")
 
 
-@once
 def test_terminate(t):
     """SIGTERM ends QEMU, well, in the middle of the guest's work."""
     with t.machine() as vm:
