@@ -267,8 +267,9 @@ void managed_space::zero(std::uintptr_t from, std::uintptr_t to) noexcept {
     const std::uintptr_t last = std::max(to / page * page, first);
     const auto at = [](std::uintptr_t address) { return reinterpret_cast<void*>(address); };
     std::memset(at(from), 0, first - from);
+    // Not region::discard: balloons punch page by page, and the kernel's event is the shorter way.
     if (first < last)
-        discard(at(first), last - first);
+        (void)raw::advise(at(first), last - first, MADV_DONTNEED);
     std::memset(at(last), 0, to - last);
 }
 

@@ -38,6 +38,13 @@ class plain_region final : public uffdmm::region {
     }
     uffdmm::result<void> prefetch(byte_count, byte_count) override { return {}; }
     uffdmm::result<byte_count> evict(byte_count, byte_count) override { return byte_count{0}; }
+    uffdmm::result<std::unique_ptr<uffdmm::migration_source>>
+    begin_source(const uffdmm::migration_source_options&) override {
+        return uffdmm::error{uffdmm::errc::not_supported, 0, "begin_source"};
+    }
+    uffdmm::result<std::unique_ptr<uffdmm::migration_target>> begin_target() override {
+        return uffdmm::error{uffdmm::errc::not_supported, 0, "begin_target"};
+    }
 
     bool discard_fails = false;
     bool discard_forgets = false;

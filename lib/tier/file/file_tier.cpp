@@ -39,6 +39,8 @@ tier_traits traits_of(std::string name, tier_latency latency, bool shared) {
 }
 
 tier_status status_of_failed_write(std::int64_t os_errno) {
+    if (os_errno == EBUSY) // these slots may not be written to for a while; others may
+        return tier_status::rejected;
     return os_errno == ENOSPC || os_errno == EDQUOT ? tier_status::full : tier_status::failed;
 }
 

@@ -206,7 +206,7 @@ nbd_command* nbd_link::next_to_send() noexcept {
         if (command.sent_before || late_.empty() ||
             !late_.may_hit(command.offset, command.bytes, now_ns()))
             return &command;
-        held_.push(command);
+        end(command, -EBUSY); // there are other places
     }
     return reads_.empty() ? nullptr : &reads_.pop();
 }
@@ -334,10 +334,8 @@ void nbd_link::unanswered(nbd_command& command) noexcept {
 void nbd_link::went_away() noexcept {
     away_since_ns_ = now_ns();
     reachable_.store(false, std::memory_order_relaxed);
-    const auto all = [](const nbd_command&) { return true; };
     const auto refuse = [this](nbd_command& command) { end(command, -ENOTCONN); };
     writes_.take_if([](const nbd_command& c) { return !c.sent_before; }, refuse);
-    held_.take_if(all, refuse);
     signal_all();
 }
 
@@ -443,8 +441,6 @@ void nbd_link::give_up_overdue() noexcept {
             return impatient || (c.sent_before && now - c.asked_ns >= longest_write);
         },
         [&](nbd_command& c) { end(c, -ENOTCONN); });
-    held_.take_if([&](const nbd_command& c) { return !late_.may_hit(c.offset, c.bytes, now); },
-                  [&](nbd_command& c) { writes_.push(c); });
 }
 
 // ---- requesters ---------------------------------------------------------------------------------
@@ -479,7 +475,7 @@ void nbd_link::leaving(departure& leaver) {
 }
 
 void nbd_link::cancel_waiting(const nbd_requester& requester) noexcept {
-    for (nbd_command_list* list : {&reads_, &writes_, &held_})
+    for (nbd_command_list* list : {&reads_, &writes_})
         list->take_if([&](const nbd_command& c) { return c.from == &requester; },
                       [this](nbd_command& c) { end(c, -ECANCELED); });
 }

@@ -136,7 +136,6 @@ class nbd_link final : private waker, private nbd_connection_listener {
     std::size_t ready_ = 0; ///< connections
     nbd_command_list reads_;
     nbd_command_list writes_; ///< and trims
-    nbd_command_list held_;   ///< writes and trims whose place a late write may hit
     unsigned reads_in_a_row_ = 0;
     std::size_t commands_ = 0; ///< that have not ended
     late_writes late_;

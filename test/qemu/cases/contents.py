@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Memory that verifies itself, four times as much as the host may spend."""
+from qemutest import once
 
 
 def test_every_byte_is_right(t):
@@ -17,6 +18,7 @@ def test_every_byte_is_right(t):
         vm.power_off()
 
 
+@once
 def test_damage_is_noticed(t):
     """A changed bit in a few pages is found, in as many pages and no more."""
     with t.machine() as vm:

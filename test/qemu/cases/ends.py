@@ -2,6 +2,8 @@
 """How a guest starts again and how QEMU ends."""
 import signal
 
+from qemutest import once
+
 
 def test_reboot(t):
     """After a reboot with most of its memory swapped out the guest works as before."""
@@ -18,6 +20,7 @@ def test_reboot(t):
         vm.power_off()
 
 
+@once
 def test_quit(t):
     """The monitor's quit ends QEMU, well, with most of guest RAM swapped out."""
     with t.machine() as vm:
@@ -29,6 +32,7 @@ def test_quit(t):
     t.expect(not list(t.folder.iterdir()), "no file is left")
 
 
+@once
 def test_terminate(t):
     """SIGTERM ends QEMU, well, in the middle of the guest's work."""
     with t.machine() as vm:

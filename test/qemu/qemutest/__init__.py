@@ -3,9 +3,9 @@
 
 A test is a function in a file of cases/ whose name begins with `test_` and whose first line of
 documentation is its promise. It is called with a Context, for each way that its file names in WAYS
-and each number of virtual CPUs in CPUS.
+and each number of virtual CPUs in CPUS (only one where it is marked with `once`).
 """
 from .context import Context, Failed
-from .registry import Case, find_cases
+from .registry import Case, find_cases, once
 
-__all__ = ["Case", "Context", "Failed", "find_cases"]
+__all__ = ["Case", "Context", "Failed", "find_cases", "once"]

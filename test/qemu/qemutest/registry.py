@@ -9,6 +9,12 @@ WAYS = ("runner", "backend")
 CPUS = (1, 2)
 
 
+def once(function):
+    """A test for which the number of virtual CPUs makes no difference."""
+    function.cpus = (1,)
+    return function
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A function to be called one way."""
@@ -42,7 +48,8 @@ def cases_of(path):
     functions = [value for name, value in vars(module).items() if name.startswith("test_")]
     return [Case(function, path.stem, way, cpus)
             for way in getattr(module, "WAYS", WAYS)
-            for cpus in getattr(module, "CPUS", CPUS) for function in functions]
+            for cpus in getattr(module, "CPUS", CPUS) for function in functions
+            if cpus in getattr(function, "cpus", (cpus,))]
 
 
 def find_cases():
