@@ -45,6 +45,14 @@ class plain_region final : public uffdmm::region {
     uffdmm::result<std::unique_ptr<uffdmm::migration_target>> begin_target() override {
         return uffdmm::error{uffdmm::errc::not_supported, 0, "begin_target"};
     }
+    [[nodiscard]] uffdmm::shared_store* store() const noexcept override { return nullptr; }
+    uffdmm::result<uffdmm::snapshot_report> save(const std::string&,
+                                                 const uffdmm::snapshot_options&) override {
+        return uffdmm::error{uffdmm::errc::not_supported, 0, "save"};
+    }
+    uffdmm::result<std::unique_ptr<uffdmm::restoration>> restore(const std::string&) override {
+        return uffdmm::error{uffdmm::errc::not_supported, 0, "restore"};
+    }
 
     bool discard_fails = false;
     bool discard_forgets = false;
