@@ -63,7 +63,7 @@ class UFFDMM_CXX_API control_target {
 
 /// Serves a unix stream socket on a thread of its own ("uffdmm-control", all signals blocked).
 /// Clients are served in turns, request by request; what one waits for, all wait for.
-class control_server {
+class UFFDMM_CXX_API control_server {
   public:
     /// Longest request in bytes. What is longer is refused, and the client's connection closed.
     static constexpr std::size_t longest_request = 4096;
@@ -72,22 +72,21 @@ class control_server {
     /// left there is replaced, and so is that of the server with the identity `heir_of`; where
     /// another is served, or something else is, setup_error is thrown. `target` outlives the
     /// server.
-    UFFDMM_CXX_API control_server(control_target& target, const std::string& path,
-                                  std::string_view heir_of = {});
+    control_server(control_target& target, const std::string& path, std::string_view heir_of = {});
     /// Ends connections, after the request at work, and removes the socket if it is still its own.
-    UFFDMM_CXX_API ~control_server();
+    ~control_server();
     control_server(const control_server&) = delete;
     control_server& operator=(const control_server&) = delete;
 
     /// For a process that ends without destroying it: nobody finds the socket from now on. Any
     /// thread; takes no lock.
-    UFFDMM_CXX_API void remove_socket() noexcept;
+    void remove_socket() noexcept;
     /// In a child of fork, which has no such thread: the socket is the parent's alone. The server
     /// must not be destroyed there. Safe where only async-signal-safe calls are.
-    UFFDMM_CXX_API void forget_in_child() noexcept;
+    void forget_in_child() noexcept;
     /// With this another process that goes on in this one's place (a daemon's child, a program
     /// that it starts) makes a server of its own, which takes the path over.
-    [[nodiscard]] UFFDMM_CXX_API std::string identity() const;
+    [[nodiscard]] std::string identity() const;
 
   private:
     class impl;

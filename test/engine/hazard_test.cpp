@@ -270,6 +270,26 @@ TEST_CASE("pinned_pages: many of them are no reason to exceed the limit") {
     REQUIRE(w.run_command(kind::unpin, {{0}, 1500}).ok());
 }
 
+TEST_CASE("pinned_pages: when the kernel lets no page go, faults are served beyond the limit") {
+    world_options o = fast_world();
+    o.pages = 2048;
+    o.room = 512;
+    o.policy = "s3fifo";
+    shard_world w(o);
+    w.os.inject = [](fake_kernel::op op, page_index) {
+        return op == fake_kernel::op::take_out ? fake_kernel::injected{0, kernel_status::busy}
+                                               : fake_kernel::injected{};
+    };
+    write(w, {{0}, 600});
+    CHECK(w.seen(event::kind::over_limit));
+    CHECK(w.engine->counters().resident_pages.load() >= 600);
+    w.os.inject = nullptr;
+    write(w, {{600}, 600});
+    w.steps(5000);
+    CHECK(w.money.free() >= 0);
+    read(w, {{0}, 1200});
+}
+
 TEST_CASE("second_mapping: a hole read through another mapping does not hide swapped contents") {
     shard_world w(shared(slow_world()));
     write_and_force_out(w, {{0}, 4});

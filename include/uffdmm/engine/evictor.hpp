@@ -127,7 +127,9 @@ class evictor {
             parked = take_out(*c, start, run);
         }
         const bool moved = c->staged != 0;
-        if (when == turn::first)
+        if (!moved)
+            core_.frames.give_back(*c); // as a finished one it would look like progress
+        else if (when == turn::first)
             core_.frames.commit_oldest(*c);
         else
             core_.frames.commit(*c);

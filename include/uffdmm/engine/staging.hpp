@@ -109,6 +109,8 @@ class staging {
         c.staged |= bit(index);
         ++staged_;
     }
+    /// Nothing was put in: it is free again.
+    void give_back(cluster& c) { move(c, cluster::place::free); }
     /// The youngest from now on.
     void commit(cluster& c) { settle(c, cluster::place::fifo); }
     /// The oldest from now on: nobody will want its pages back.
