@@ -271,7 +271,7 @@ TEST_CASE("pinned_pages: many of them are no reason to exceed the limit") {
 }
 
 TEST_CASE("pinned_pages: when the kernel lets no page go, faults are served beyond the limit") {
-    world_options o = fast_world();
+    world_options o = slow_world();
     o.pages = 2048;
     o.room = 512;
     o.policy = "s3fifo";
