@@ -11,7 +11,6 @@ import fnmatch
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,16 +23,8 @@ sys.path[:0] = [str(TOP / "examples" / "vm"), str(TOP / "test" / "qemu")]
 # pylint: disable=wrong-import-position
 from qemutest import Context, Failed, find_cases
 from uffdmm_vm import MachineFailed, Unobtainable, guest_image, has_kvm
+from uffdmm_vm.options import Stopped, stopped_by_signals
 from uffdmm_vm.ways import QEMU
-
-
-class Stopped(BaseException):
-    """A signal asked for the end."""
-
-
-def stop_on(number, _frame):
-    """For signal()."""
-    raise Stopped(signal.Signals(number).name)
 
 
 def build_qemu(build):
@@ -118,13 +109,12 @@ def main():
     if asked.list:
         print("\n".join(f"{case.name:<64} {case.promise}" for case in cases))
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop_on)
     try:
-        if not shutil.which(QEMU):
-            raise Unobtainable(f"{QEMU} is not here; Debian has it in qemu-system-x86")
-        print(f"{len(cases)} tests, by {'KVM' if has_kvm() else 'TCG'}", flush=True)
-        return finish(run(cases, asked))
+        with stopped_by_signals():
+            if not shutil.which(QEMU):
+                raise Unobtainable(f"{QEMU} is not here; Debian has it in qemu-system-x86")
+            print(f"{len(cases)} tests, by {'KVM' if has_kvm() else 'TCG'}", flush=True)
+            return finish(run(cases, asked))
     except Unobtainable as error:
         print(f"test/run qemu: {error}", file=sys.stderr)
         return 1

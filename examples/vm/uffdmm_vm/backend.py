@@ -9,6 +9,11 @@ def backend_statistics(vm):
     return {key.replace("-", "_"): value for key, value in found.items()}
 
 
+def tier_reads(library):
+    """Pages that were brought in from tiers; what a migration reads there does not count."""
+    return sum(tier["reads"] for tier in library["tiers"])
+
+
 def set_limit(vm, size):
     """Returns when it holds."""
     vm.qmp.command("qom-set", path=OBJECT, property="limit", value=size)

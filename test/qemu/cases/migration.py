@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Live migration between QEMUs of one way, and of plain ones, while most of the RAM is out."""
+import contextlib
+
 from uffdmm_vm import Plain
-from uffdmm_vm.backend import backend_statistics
+from uffdmm_vm.backend import backend_statistics, tier_reads
 from uffdmm_vm.migration import Migration, incoming
 
 WAYS = ("backend",)
@@ -24,22 +26,55 @@ def move(t, source, destination, **parameters):
     return migration
 
 
+@contextlib.contextmanager
+def filled_pair(t, **rams):
+    """The two machines; the guest on the first has filled its memory."""
+    source, destination = pair(t, **rams)
+    with source, destination:
+        source.wait_ready()
+        t.fill_all(source)
+        yield source, destination
+
+
+def through_file(t, source, destination):
+    """Saves the guest, ends the source, and begins to load on the destination."""
+    saved = t.folder / "saved"
+    source.qmp.command("migrate", uri=f"file:{saved}")
+    t.wait_for("the guest is saved",
+               lambda: source.qmp.command("query-migrate").get("status") == "completed", 60)
+    source.stop()
+    destination.qmp.command("migrate-incoming", uri=f"file:{saved}")
+
+
+def begin_work(t, vm):
+    """What the guest does while it moves."""
+    vm.begin(f"{WORK} threads={t.cpus}")
+
+
+def works_on(t, answer):
+    """The work has ended, and found nothing wrong."""
+    t.expect(answer.bad == 0, "the work goes on without a wrong page")
+
+
+def arrives(t, migration, destination):
+    """Work goes on over there, every byte is right, and that was all."""
+    works_on(t, migration.end())
+    t.verify(destination)
+    destination.power_off()
+
+
 def move_at_work(t, source, destination):
-    """Fills, works, moves in the middle of it, verifies."""
-    source.wait_ready()
-    t.fill_all(source)
-    source.begin(f"{WORK} threads={t.cpus}")
-    migration = move(t, source, destination)
-    t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
+    """In the middle of the work, which ends over there; verifies."""
+    begin_work(t, source)
+    works_on(t, move(t, source, destination).end())
     t.verify(destination)
 
 
 def test_a_guest_at_work_moves(t):
     """The guest works on, and every byte is right where it arrives."""
-    source, destination = pair(t)
-    with source, destination:
+    with filled_pair(t) as (source, destination):
         move_at_work(t, source, destination)
-        t.expect(backend_statistics(destination)["swapped_out"] > 0, "pages were swapped out")
+        t.expect_swapping(destination)
         t.expect_within_limit(source)
         t.expect_within_limit(destination)
         destination.power_off()
@@ -53,8 +88,7 @@ def plain(t):
 
 def test_from_plain(t):
     """A guest of a QEMU with RAM of its own moves to one with the backend."""
-    source, destination = pair(t, source=plain(t))
-    with source, destination:
+    with filled_pair(t, source=plain(t)) as (source, destination):
         move_at_work(t, source, destination)
         t.expect_within_limit(destination)
         destination.power_off()
@@ -62,8 +96,7 @@ def test_from_plain(t):
 
 def test_to_plain(t):
     """A guest of a QEMU with the backend moves to one with RAM of its own."""
-    source, destination = pair(t, destination=plain(t))
-    with source, destination:
+    with filled_pair(t, destination=plain(t)) as (source, destination):
         move_at_work(t, source, destination)
         t.expect_within_limit(source)
         destination.power_off()
@@ -71,16 +104,13 @@ def test_to_plain(t):
 
 def test_cancelled(t):
     """A migration is cancelled: the guest goes on where it is, and moves at the second try."""
-    source, destination = pair(t)
-    with source, destination:
-        source.wait_ready()
-        t.fill_all(source)
-        source.begin(f"{WORK} threads={t.cpus}")
+    with filled_pair(t) as (source, destination):
+        begin_work(t, source)
         first = Migration(source, destination, max_bandwidth=16 << 20)
         first.begin()
         t.wait_for("a part of it is sent", lambda: first.status().sent > 8 << 20)
         t.expect(first.cancel().state == "cancelled", "the migration was under way")
-        t.expect(source.end().bad == 0, "the work goes on without a wrong page")
+        works_on(t, source.end())
         t.verify(source)
         with t.machine(kind=incoming) as other:
             move(t, source, other)
@@ -95,13 +125,13 @@ def test_destination_killed(t):
         with destination:
             source.wait_ready()
             t.fill_all(source)
-            source.begin(f"{WORK} threads={t.cpus}")
+            begin_work(t, source)
             migration = Migration(source, destination, max_bandwidth=16 << 20)
             migration.begin()
             t.wait_for("a part of it is sent", lambda: migration.status().sent > 8 << 20)
             destination.process.kill()
             t.wait_for("the migration fails", lambda: migration.status().state == "failed")
-        t.expect(source.end().bad == 0, "the work goes on without a wrong page")
+        works_on(t, source.end())
         t.verify(source)
         t.expect_within_limit(source)
         source.power_off()
@@ -109,17 +139,12 @@ def test_destination_killed(t):
 
 def test_multifd(t):
     """Several connections carry the pages."""
-    source, destination = pair(t)
-    with source, destination:
-        source.wait_ready()
-        t.fill_all(source)
-        source.begin(f"{WORK} threads={t.cpus}")
+    with filled_pair(t) as (source, destination):
+        begin_work(t, source)
         migration = Migration(source, destination, ("multifd",), max_bandwidth=BANDWIDTH,
                               multifd_channels=2)
         migration.complete()
-        t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
-        t.verify(destination)
-        destination.power_off()
+        arrives(t, migration, destination)
 
 
 def test_back_and_forth(t):
@@ -135,10 +160,10 @@ def test_back_and_forth(t):
                 there.__enter__()
                 here.begin(f"touch zipf seconds=1 writes=50 threads={t.cpus}")
                 migration = move(t, here, there)
-                t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
+                works_on(t, migration.end())
+                t.verify(there)
                 here.stop()
                 here = there
-            t.verify(here)
             here.power_off()
         finally:
             for machine in kept:
@@ -147,17 +172,9 @@ def test_back_and_forth(t):
 
 def test_file(t):
     """The guest is stopped, saved to a file and brought up from it elsewhere."""
-    source, destination = pair(t)
-    with source, destination:
-        source.wait_ready()
-        t.fill_all(source)
-        saved = t.folder / "saved"
+    with filled_pair(t) as (source, destination):
         source.qmp.command("stop")
-        source.qmp.command("migrate", uri=f"file:{saved}")
-        t.wait_for("the guest is saved",
-                   lambda: source.qmp.command("query-migrate").get("status") == "completed", 60)
-        source.stop()
-        destination.qmp.command("migrate-incoming", uri=f"file:{saved}")
+        through_file(t, source, destination)
         t.wait_for("the guest is back", lambda: destination.qmp.command("query-status")["status"]
                    not in ("inmigrate", "prelaunch"), 60)
         destination.qmp.command("cont")
@@ -167,16 +184,10 @@ def test_file(t):
 
 def test_nothing_comes_in(t):
     """Pages that are out of memory are read where they are: the source brings none of them in."""
-    source, destination = pair(t)
-
-    def read():
-        return sum(tier["reads"] for tier in backend_statistics(source)["tiers"])
-    with source, destination:
-        source.wait_ready()
-        t.fill_all(source)
-        before = read()
+    with filled_pair(t) as (source, destination):
+        before = tier_reads(backend_statistics(source))
         move(t, source, destination)
-        brought_in = read() - before
+        brought_in = tier_reads(backend_statistics(source)) - before
         t.notes.append(f"{brought_in} pages brought in")
         # The guest's own kernel runs meanwhile. Most of 65536 pages would come in otherwise.
         t.expect(brought_in < 3000, f"hardly a page is brought in ({brought_in})")
@@ -186,37 +197,24 @@ def test_nothing_comes_in(t):
 
 def test_xbzrle(t):
     """Deltas apply to what was sent last, wherever the page was then."""
-    source, destination = pair(t)
-    with source, destination:
-        source.wait_ready()
-        t.fill_all(source)
-        source.begin(f"{WORK} threads={t.cpus}")
+    with filled_pair(t) as (source, destination):
+        begin_work(t, source)
         migration = Migration(source, destination, ("xbzrle",), max_bandwidth=64 << 20,
                               xbzrle_cache_size=128 << 20)
         status = migration.complete()
         t.notes.append(f"{status.rounds} rounds")
-        t.expect(migration.end().bad == 0, "the work goes on without a wrong page")
-        t.verify(destination)
-        destination.power_off()
+        arrives(t, migration, destination)
 
 
 def test_mapped_ram(t):
-    """A file in which every page has its place; saved while the guest works, by two threads."""
-    source, destination = pair(t)
-    with source, destination:
-        source.wait_ready()
-        t.fill_all(source)
-        saved = t.folder / "saved"
+    """A file in which every page has its place; saved while the guest runs, by two threads."""
+    with filled_pair(t) as (source, destination):
         for machine in (source, destination):
             machine.qmp.command("migrate-set-capabilities", capabilities=[
                 {"capability": name, "state": True} for name in ("mapped-ram", "multifd")])
             machine.qmp.command("migrate-set-parameters", multifd_channels=2)
         source.ask(f"touch zipf seconds=2 writes=20 threads={t.cpus}")
-        source.qmp.command("migrate", uri=f"file:{saved}")
-        t.wait_for("the guest is saved",
-                   lambda: source.qmp.command("query-migrate").get("status") == "completed", 60)
-        source.stop()
-        destination.qmp.command("migrate-incoming", uri=f"file:{saved}")
+        through_file(t, source, destination)
         Migration.wait_running(destination, 60)
         t.verify(destination)
         t.expect_within_limit(destination)

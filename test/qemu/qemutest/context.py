@@ -5,6 +5,7 @@ import pathlib
 import time
 
 from uffdmm_vm import Backend, Machine, Runner
+from uffdmm_vm.backend import backend_statistics, set_limit
 from uffdmm_vm.sizes import parse_size
 from uffdmm_vm.statistics import ask, statistics, written
 
@@ -91,15 +92,13 @@ class Context:
     def library(self, vm):
         """The library's statistics; those of uffdmm-run also after QEMU has ended."""
         if self.way == "backend":
-            found = vm.qmp.command("qom-get", path="/objects/ram0", property="stats")
-            return {key.replace("-", "_"): value for key, value in found.items()}
+            return backend_statistics(vm)
         return (statistics(vm) if vm.process.poll() is None else written(vm))["library"]
 
     def set_limit(self, vm, limit):
         """Returns when the library keeps to it."""
         if self.way == "backend":
-            vm.qmp.command("qom-set", path="/objects/ram0", property="limit",
-                           value=parse_size(limit))
+            set_limit(vm, parse_size(limit))
         else:
             ask(vm, "limit", bytes=limit)
 
