@@ -2,8 +2,9 @@
 #pragma once
 
 /// Configuration, with the same names in C++, in JSON (parse_config) and in the C ABI. Byte sizes
-/// are plain numbers here; JSON also takes strings like "256M" (K, M, G, T: powers of 1024).
-/// Zero in a field documented as "0 = automatic" lets the library choose.
+/// are plain numbers here; JSON also takes strings like "256M" (K, M, G, T: powers of 1024). In
+/// JSON durations are numbers of the member's unit or strings like "20us" (ns, us, ms, s). Zero in
+/// a field documented as "0 = automatic" lets the library choose.
 
 #include <chrono>
 #include <cstdint>
@@ -51,9 +52,13 @@ struct file_tier_config {
 /// manager as long as it lives; its contents are overwritten.
 struct nbd_tier_config {
     std::string name = "nbd";
-    std::string uri;           ///< nbd://HOST[:PORT]/[EXPORT] or nbd+unix:///[EXPORT]?socket=PATH;
-                               ///< with TLS nbds://[USER@]HOST... or nbds+unix://[USER@]/...
+    std::string uri;           ///< nbd://HOST[:PORT]/[EXPORT], nbd+unix:///[EXPORT]?socket=PATH or
+                               ///< nbd+vsock://CID[:PORT]/[EXPORT]; with TLS nbds://[USER@]HOST...,
+                               ///< nbds+unix://[USER@]/... or nbds+vsock://[USER@]CID...
     byte_count size = 0;       ///< capacity; 0 = all of the export
+    std::string shared_table;  ///< not empty: pages can be handed over to other hosts that use the
+                               ///< export; this file, on storage that they mount too, says whose
+                               ///< they are (lib/tier/shared/README.md). Never removed
     std::string tls_psk_file;  ///< pre-shared key of USER, with an nbds URI; empty = the server is
                                ///< verified by the system's certificates
     unsigned connections = 4;  ///< if the server shows all clients the same (1..16); else 1
@@ -62,10 +67,10 @@ struct nbd_tier_config {
     bool durable = false; ///< a page is stored when it is on the server's stable storage (FUA),
                           ///< so that it survives a crash of the server
     std::chrono::milliseconds request_timeout{30'000}; ///< without an answer for so long, a
-                                                       ///< connection is lost (at least 100 ms)
+                                                       ///< connection is lost (100 ms to 10 min)
     std::chrono::milliseconds lost_after{300'000}; ///< a server that is away for so long is given
                                                    ///< up: reads fail, and then their pages are
-                                                   ///< poisoned (at least 100 ms)
+                                                   ///< poisoned (100 ms to 7 days)
 };
 
 /// A tier written outside the library.
@@ -100,15 +105,17 @@ inline constexpr byte_count least_limit = byte_count{4} << 20;
 
 struct manager_config {
     byte_count limit = 0;           ///< host memory for everything: required, at least least_limit
-    std::vector<tier_config> tiers; ///< empty = one ram_tier_config
+    std::vector<tier_config> tiers; ///< empty = one ram_tier_config; at most 6
     unsigned workers = 1;           ///< threads for compression (1..64)
     unsigned staged_percent = 12;   ///< share of the limit kept as staged pages (1..50)
     unsigned low_watermark_permille = 15;  ///< free share of the limit at which reclaim starts
     unsigned high_watermark_permille = 30; ///< and at which it stops (low < high <= 250)
-    std::chrono::microseconds spin{50};    ///< longest an idle shard thread spins before it sleeps;
-                                           ///< adapted down to 0 where spinning does not pay
+    std::chrono::microseconds spin{50};    ///< longest an idle shard thread spins before it sleeps
+                                           ///< (at most 1 s); adapted down to 0 where spinning
+                                           ///< does not pay
     std::chrono::milliseconds read_retry_time{2000}; ///< how long a failing tier read is retried
-                                                     ///< before the page is poisoned
+                                                     ///< before the page is poisoned (at most
+                                                     ///< 10 min)
     on_swap_full when_full = on_swap_full::exceed;
     event_handler on_event; ///< C++ only
 };
@@ -116,6 +123,12 @@ struct manager_config {
 enum class backing : std::uint8_t {
     private_anonymous, ///< evicted by UFFDIO_MOVE; refuses pages pinned by the kernel
     shared_memory      ///< memfd / shmem
+};
+
+/// Whether a region may have huge pages (2 MiB).
+enum class huge_page_use : std::uint8_t {
+    automatic, ///< memory is installed 2 MiB at a time while the limit would hold the whole region
+    off        ///< only single pages
 };
 
 /// A region: size, and at most one of: nothing (library-allocated), address, fd with address.
@@ -131,11 +144,13 @@ struct region_config {
     std::string policy = "s3fifo";     ///< fifo, second_chance, s3fifo
     std::string prefetch = "adaptive"; ///< off, sequential, stride, adaptive (both)
     page_count prefetch_window = 256;  ///< largest window in pages (1..512)
-    bool remove_events = true;  ///< madvise(DONTNEED/REMOVE/FREE) by the embedder is a discard.
-                                ///< Always false for shared_memory, where MADV_DONTNEED keeps the
-                                ///< contents: call region::discard there
-    policy_factory make_policy; ///< C++ only; overrides `policy`
-    prefetcher_factory make_prefetcher; ///< C++ only; overrides `prefetch`
+    bool remove_events = true; ///< madvise(DONTNEED/REMOVE/FREE) by the embedder is a discard, from
+                               ///< Linux 6.8 on; before, swapped pages keep their contents. Always
+                               ///< false for shared_memory, where MADV_DONTNEED keeps all of them.
+                               ///< There, and before 6.8, call region::discard
+    huge_page_use huge_pages = huge_page_use::automatic; ///< private memory, from Linux 6.8 on
+    policy_factory make_policy;                          ///< C++ only; overrides `policy`
+    prefetcher_factory make_prefetcher;                  ///< C++ only; overrides `prefetch`
 };
 
 /// What parse_config reads: one manager and its regions.

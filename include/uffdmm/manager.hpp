@@ -38,8 +38,9 @@ enum class removal : std::uint8_t {
     drop             ///< contents are no longer wanted
 };
 
-/// A range of managed memory. Made by manager::add_region; ends with remove() or with the manager.
-/// Offsets and lengths are bytes, multiples of 4096, inside the region (else invalid_argument).
+/// A range of managed memory. Made by manager::add_region; ends with manager::remove_region() or
+/// with the manager. Offsets and lengths are bytes, multiples of 4096, inside the region (else
+/// invalid_argument).
 class UFFDMM_CXX_API region {
   public:
     region(const region&) = delete;
@@ -109,10 +110,12 @@ class manager {
 
     /// Changes the limit. Raising is immediate; lowering waits until memory is below it, and fails
     /// with limit_too_small (limit unchanged) if metadata and pinned pages alone need more.
+    /// invalid_argument: less than least_limit.
     UFFDMM_CXX_API result<void> set_limit(byte_count limit);
     [[nodiscard]] UFFDMM_CXX_API byte_count limit() const noexcept;
 
-    /// Waits until no reclaim, load or store is under way; timed_out → busy.
+    /// Waits until no reclaim, load or store is under way; busy if that is not so after
+    /// `timeout`.
     UFFDMM_CXX_API result<void> wait_until_idle(std::chrono::milliseconds timeout);
 
     [[nodiscard]] UFFDMM_CXX_API stats statistics() const;
@@ -125,7 +128,7 @@ class manager {
 /// Library version as "0.1.0".
 [[nodiscard]] UFFDMM_CXX_API const char* version() noexcept;
 
-/// Kernel features found, as one line of text for reports ("move copy wp ... ").
+/// Kernel features found, as one line of text for reports ("move poison wp ...").
 [[nodiscard]] UFFDMM_CXX_API std::string kernel_features();
 
 } // namespace uffdmm

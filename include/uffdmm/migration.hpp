@@ -4,10 +4,10 @@
 /// Live migration, snapshots and dumps of a region without bringing in what is swapped out. The
 /// VMM keeps its own stream and its own dirty log; here it learns what each page is and gets the
 /// contents of those that are out of the guest, and on the other side puts pages in without
-/// touching the guest's memory.
+/// touching the guest's memory where it is absent.
 ///
-///     source    region::migration_source()      page() for each page that the dirty log names
-///     target    region::migration_target()      install(), zero() or adopt() for each that arrives
+///     source    region::begin_source()    page() for each page that the dirty log names
+///     target    region::begin_target()    put(), zero() or adopt() for each that arrives
 ///
 /// ## Which races there are, and why each is safe
 ///
@@ -83,8 +83,9 @@ struct look_output {
 
 /// Reads a region for a migration, a snapshot or a dump while its guest runs. No page changes its
 /// place for it, no policy and no prefetcher hears of it, and no counter but
-/// stats().migration_reads (and a tier's errors) counts it. A guest's fault may find up to 64 reads
-/// of a slow tier before it, or wait while 16 pages are decompressed.
+/// stats().migration_reads (and a tier's errors) counts it. A guest's fault may find up to 128
+/// reads of a slow tier before it, 8 if others waited for such a tier in the 2 ms before, or wait
+/// while 16 pages are decompressed.
 ///
 /// One thread at a time, which holds no lock that a faulting thread could need. One source for each
 /// region at a time. Offsets and lengths are bytes, multiples of 4096, inside the region (else
@@ -124,7 +125,7 @@ class UFFDMM_CXX_API migration_source {
 
 /// Where the contents of a page should go.
 enum class warmth : std::uint8_t {
-    warm, ///< into memory, while it is free; else like cold
+    warm, ///< into memory, while more than the low watermark of it is free; else like cold
     cold  ///< into a tier: they were not resident where they come from
 };
 
@@ -134,13 +135,13 @@ enum class warmth : std::uint8_t {
 /// a page that is on its way wait. The guest must not write to a page before it is there: what it
 /// writes may be lost.
 ///
-/// Pages of one aligned window of 64 are collected, so that they arrive together; flush() before
-/// the guest starts. One thread at a time for each target, which holds no lock that a faulting
-/// thread could need; several targets of a region fill different pages at the same time. Offsets
-/// and lengths are bytes, multiples of 4096, inside the region (else invalid_argument). Errors
-/// concern the pages of the call, or those that were collected before. As long as there is a
-/// target, the region cannot be removed (busy); once its manager is gone every call gives
-/// wrong_state.
+/// Pages of one aligned window of 64 are collected, so that they arrive together, while those of
+/// the window before are on their way; flush() before the guest starts. One thread at a time for
+/// each target, which holds no lock that a faulting thread could need; several targets of a region
+/// fill different pages at the same time. Offsets and lengths are bytes, multiples of 4096, inside
+/// the region (else invalid_argument). Errors concern the pages of the call, or those that were
+/// collected before, which are dropped. As long as there is a target, the region cannot be removed
+/// (busy); once its manager is gone every call gives wrong_state.
 ///
 ///     full        neither memory nor a tier has room
 ///     poisoned    the page is; a discard of it ends that

@@ -10,7 +10,7 @@
 /// many pages: it asks next_victim() for a page and keep() about each resident neighbour of it.
 ///
 /// To add a policy: derive, keep lists with page_list and up to four bits per page with
-/// page_entry::policy_bits(), pass a factory in region_config::policy. All calls come from the
+/// page_entry::policy_bits(), pass a factory in region_config::make_policy. All calls come from the
 /// shard thread. No call may allocate.
 
 #include <cstdint>
@@ -29,7 +29,8 @@ enum class install_cause : std::uint8_t {
     take_back,   ///< fault on a staged page: it was evicted too early
     swap_in,     ///< fault on a swapped page
     prefetch,    ///< brought in without a fault
-    one_pass     ///< touched by a reader known to sweep memory once: do not promote
+    one_pass,    ///< touched by a reader known to sweep memory once: do not promote
+    huge_page    ///< part of the huge page that was installed for a first touch of it
 };
 
 /// Pages evicted since `evicted_at`: the refault distance in pages.

@@ -6,7 +6,7 @@
 /// Accesses to pages that are mapped already are invisible. Whether a prefetch was of use is
 /// therefore judged by the next fault: a fault just where a window ended proves that the window was
 /// used. The engine clips every window to pages that are untouched or swapped, to the free
-/// memory above the low watermark, and to max_window.
+/// memory above three quarters of the low watermark, and to max_prefetch_window.
 
 #include <cstdint>
 #include <functional>

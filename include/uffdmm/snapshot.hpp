@@ -49,7 +49,8 @@ struct snapshot_report {
 };
 
 /// A region that is being brought back. Ends with the region's manager at the latest; its
-/// destructor waits until everything is there.
+/// destructor waits until everything is there. The region cannot be removed (busy) until it is
+/// destroyed.
 class UFFDMM_CXX_API restoration {
   public:
     restoration(const restoration&) = delete;

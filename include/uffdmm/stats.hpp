@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// Statistics as plain structs. Reading them takes no lock and does not disturb a shard thread:
-/// every counter has one writer, so sums over shards are each exact but not from one instant.
+/// Statistics as plain structs. Reading them takes no lock that a shard thread takes, and does not
+/// disturb one: every counter has one writer, so sums over shards are each exact but not from one
+/// instant.
 
 #include <array>
 #include <cstdint>
@@ -85,6 +86,7 @@ struct stats {
     std::uint64_t direct_reclaims = 0; ///< faults that had to wait for a free frame
     std::uint64_t eagain_retries = 0;
     std::uint64_t eexist_races = 0;
+    std::uint64_t huge_installs = 0; ///< huge pages mapped, each for one fault
 
     // Reclaim.
     std::uint64_t evicted_pages = 0; ///< out of the guest, into frames

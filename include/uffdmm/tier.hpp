@@ -30,10 +30,11 @@ class shared_store;
 enum class tier_status : std::uint8_t {
     pending,  ///< not finished yet
     ok,       ///< done
-    rejected, ///< store: not for this tier (incompressible, over quota): try the next one
+    rejected, ///< store: such contents are not for this tier (incompressible): try the next one
     full,     ///< store: no room: try the next one
     failed,   ///< I/O error; a load may be tried again
-    corrupt   ///< load: checksum or generation does not match; trying again is useless
+    corrupt,  ///< load: checksum or generation does not match; trying again is useless
+    busy      ///< store: not now, though it may be another time: try the next one
 };
 
 /// Store one page. Owned by the caller, who keeps it and `contents` alive and unchanged until the
@@ -74,8 +75,9 @@ struct tier_traits {
     bool synchronous_load = true;  ///< load() always finishes inside the call: the shard resolves
                                    ///< faults in place
     bool counts_in_limit = false;  ///< usage().memory_bytes grows with what is stored
-    bool shared = false;           ///< other hosts can read the slots
-    bool keeps_cold_order = false; ///< coldest() works: pages can be demoted
+    bool shared = false;           ///< information only: what counts is do_shared()
+    bool keeps_cold_order = false; ///< coldest() works: pages are demoted, if loads are synchronous
+                                   ///< and usage().capacity_bytes is not 0
 };
 
 /// What a tier holds now. Bytes are host memory or storage really taken, overhead included.

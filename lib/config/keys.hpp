@@ -79,6 +79,7 @@ struct keys<nbd_tier_config> {
         size_key<self>{"size",
                        &self::size,
                        {.low = 4 * kibibyte, .or_zero = true, .zero_means = "all of the export"}},
+        text_key<self>{"shared_table", &self::shared_table, 0, 4095, true},
         text_key<self>{"tls_psk_file", &self::tls_psk_file, 0, 4095, true},
         number_key<self, unsigned>{"connections", &self::connections, 1, 16},
         number_key<self, unsigned>{"queue_depth", &self::queue_depth, 1, 128},
@@ -115,6 +116,7 @@ struct keys<region_config> {
         number_key<self, page_count>{"prefetch_window", &self::prefetch_window, 1,
                                      max_prefetch_window},
         flag_key<self>{"remove_events", &self::remove_events},
+        enum_key<self, huge_page_use, 2>{"huge_pages", &self::huge_pages, {"auto", "off"}},
     };
 };
 

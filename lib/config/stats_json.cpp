@@ -18,7 +18,7 @@ struct counter_field {
     std::uint64_t Object::*member;
 };
 
-constexpr std::array<counter_field<stats>, 32> counters{{
+constexpr std::array<counter_field<stats>, 33> counters{{
     {"limit_bytes", &stats::limit_bytes},
     {"region_bytes", &stats::region_bytes},
     {"host_memory_bytes", &stats::host_memory_bytes},
@@ -49,6 +49,7 @@ constexpr std::array<counter_field<stats>, 32> counters{{
     {"prefetched_pages", &stats::prefetched_pages},
     {"prefetch_hits", &stats::prefetch_hits},
     {"prefetch_waste", &stats::prefetch_waste},
+    {"huge_installs", &stats::huge_installs},
     {"one_pass_faults", &stats::one_pass_faults},
     {"migration_reads", &stats::migration_reads},
 }};

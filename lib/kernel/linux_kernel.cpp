@@ -43,6 +43,11 @@ linux_kernel::linux_kernel(const guest_slice& guest, page_count frames,
     traits_.shared = guest.shared();
     open_arena(options);
     open_guest(options);
+    if (!traits_.shared && !traits_.move)
+        own_memory_ = file_descriptor(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+    if (!traits_.shared && !traits_.move && !own_memory_)
+        throw setup_error(errc::not_supported, "private memory needs UFFDIO_MOVE (Linux 6.8) or "
+                                               "/proc/self/mem");
     if (!traits_.shared && !traits_.move && !pagemap_.available())
         throw setup_error(errc::not_supported,
                           "private memory needs UFFDIO_MOVE (Linux 6.8) or /proc/self/pagemap");
@@ -81,6 +86,10 @@ void linux_kernel::open_guest(const linux_kernel_options& options) {
         UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_POISON;
     guest_fault_fd_ = userfaultfd(required, optional, options.ioctl);
     guest_fault_fd_.register_range(guest_.address, bytes_of(guest_.pages), modes, needed);
+    if (traits_.move && options.huge_pages) {
+        huge_source_.emplace();
+        traits_.huge_page = huge_source::pages;
+    }
     traits_.poison = (guest_fault_fd_.features() & UFFD_FEATURE_POISON) != 0;
 }
 
@@ -248,12 +257,20 @@ kernel_result linux_kernel::copy_out_of_memory(page_index page, page_count n,
             return {at_page, kernel_status::busy, errno};
         for (page_count i = 0; i < count; ++i) {
             if (pagemap::populated(state[i]))
-                std::memcpy(this->frame(frame + (at_page + i)), at(page + (at_page + i)),
-                            page_size);
+                copy_page(this->frame(frame + (at_page + i)), at(page + (at_page + i)));
         }
         at_page += count;
     }
     return {n, kernel_status::ok, 0};
+}
+
+/// Not by memcpy: another thread may discard the page at this moment, and this thread would wait
+/// for itself to answer the fault. The kernel reads what is there, or says EIO: then it is a hole.
+void linux_kernel::copy_page(std::byte* to, const std::byte* from) const noexcept {
+    if (::pread(own_memory_.get(), to, page_size,
+                static_cast<off_t>(reinterpret_cast<std::uintptr_t>(from))) !=
+        static_cast<ssize_t>(page_size))
+        std::memset(to, 0, page_size);
 }
 
 int linux_kernel::drop(page_index page, page_count n) noexcept {
@@ -304,6 +321,37 @@ kernel_result linux_kernel::copy_in(page_index page, page_count n, const std::by
 
 kernel_result linux_kernel::zero_in(page_index page, page_count n) noexcept {
     return guest_fault_fd_.zeropage(at(page), n);
+}
+
+/// With huge pages allowed a fault of the guest makes no page table (a write makes a huge page and
+/// throws it away, which costs as much as to clear it). khugepaged leaves blocks with holes alone
+/// where a userfaultfd waits for missing pages; blocks without holes it may collapse.
+void linux_kernel::allow_huge(bool allow) noexcept {
+    (void)::madvise(guest_.address, bytes_of(guest_.pages),
+                    allow ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+kernel_result linux_kernel::huge_in(page_index page) noexcept {
+    if (!huge_source_ || !huge_source_->fill())
+        return {0, kernel_status::unsupported, ENOMEM};
+    const kernel_result r =
+        guest_fault_fd_.move(at(page), huge_source_->block(), huge_source::pages, false);
+    if (r.done != huge_source::pages)
+        huge_source_->empty();
+    return r;
+}
+
+/// Advice about a single mapped page is about a part of the huge page, which the kernel splits to
+/// follow it.
+bool linux_kernel::split_huge(page_index page, page_count n) noexcept {
+    std::array<unsigned char, huge_source::pages> mapped{};
+    UFFDMM_DCHECK(n <= mapped.size(), "the run lies in one block");
+    if (::mincore(at(page), bytes_of(n), mapped.data()) != 0)
+        return false;
+    for (page_count i = 0; i < n; ++i)
+        if ((mapped[i] & 1) != 0)
+            return ::madvise(at(page + i), page_size, MADV_COLD) == 0;
+    return false;
 }
 
 kernel_result linux_kernel::continue_in(page_index page, page_count n, bool protect) noexcept {

@@ -17,9 +17,11 @@
 /// guest_memory must outlive this object.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "kernel/guest_memory.hpp"
+#include "kernel/huge_source.hpp"
 #include "kernel/pagemap.hpp"
 #include "kernel/userfaultfd.hpp"
 #include "uffdmm/detail/mapping.hpp"
@@ -30,6 +32,7 @@ namespace uffdmm {
 struct linux_kernel_options {
     bool remove_events = false; ///< report madvise of the range; private memory with MOVE only
     bool use_move = true;       ///< false: as if this kernel had no UFFDIO_MOVE
+    bool huge_pages = false;    ///< install some; private memory with MOVE only
     ioctl_function ioctl = &system_ioctl;
 };
 
@@ -54,6 +57,9 @@ class linux_kernel {
     kernel_result copy_in(page_index page, page_count n, const std::byte* contents,
                           bool protect) noexcept;
     kernel_result zero_in(page_index page, page_count n) noexcept;
+    void allow_huge(bool allow) noexcept;
+    kernel_result huge_in(page_index page) noexcept;
+    bool split_huge(page_index page, page_count n) noexcept;
     kernel_result continue_in(page_index page, page_count n, bool protect) noexcept;
     kernel_result write_protect(page_index page, page_count n, bool protect) noexcept;
     kernel_result wake(page_index page, page_count n) noexcept;
@@ -94,6 +100,7 @@ class linux_kernel {
     kernel_result move_out(page_index page, page_count n, frame_index frame) noexcept;
     kernel_result copy_out_of_file(page_index page, page_count n, frame_index frame) noexcept;
     kernel_result copy_out_of_memory(page_index page, page_count n, frame_index frame) noexcept;
+    void copy_page(std::byte* to, const std::byte* from) const noexcept;
     /// Makes the pages absent. Wakes nobody.
     [[nodiscard]] int drop(page_index page, page_count n) noexcept;
     /// Wakes who waits for pages that were just dropped, for whatever reason.
@@ -105,8 +112,10 @@ class linux_kernel {
     kernel_traits traits_;
     bool protects_ = false; ///< some page may be, or have been, write-protected
     pagemap pagemap_;
-    file_descriptor self_; ///< pidfd, for process_madvise; closed when that does not work
+    file_descriptor own_memory_; ///< /proc/self/mem, where pages are taken out by copying
+    file_descriptor self_;       ///< pidfd, for process_madvise; closed when that does not work
     mapping arena_;
+    std::optional<huge_source> huge_source_;
     userfaultfd arena_fd_;
     userfaultfd guest_fault_fd_; ///< last, so that it is closed first
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/userfaultfd.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -131,14 +132,24 @@ int userfaultfd::call(unsigned long request, Argument& argument) noexcept {
     return -1;
 }
 
-/// `step(at, left)` does one ioctl for `left` pages from page `at` on. Each further call needs at
-/// least one page of progress by the last, so this ends.
+/// `step(at, count)` does one ioctl for `count` pages from page `at` on. Each further call needs at
+/// least one page of progress by the last, or is for half as many, so this ends.
+///
+/// One call can not span two mappings, and the embedder may have split ours (mprotect, madvise):
+/// then the kernel answers ENOENT, as if there were none, and smaller calls find out where.
 template <typename Step>
 kernel_result userfaultfd::repeat(transfer what, page_count n, Step&& step) noexcept {
     page_count at = 0;
+    page_count most = n;
     while (at < n) {
-        const ioctl_progress p = step(std::size_t{at} * page_size, n - at);
+        const page_count count = std::min(n - at, most);
+        const ioctl_progress p = step(std::size_t{at} * page_size, count);
         at += p.done;
+        if (p.os_errno == ENOENT && what != transfer::move && count > 1) {
+            most = count / 2;
+            continue;
+        }
+        most = n;
         if (p.os_errno != 0)
             return {at, status_of(what, p.os_errno), p.os_errno};
         if (p.done == 0) // less than a page: nothing that a later call would change
@@ -202,12 +213,17 @@ kernel_result userfaultfd::poison(std::byte* at, page_count n) noexcept {
 }
 
 kernel_result userfaultfd::write_protect(std::byte* at, page_count n, bool protect) noexcept {
-    uffdio_writeprotect argument{};
-    argument.range = range_of(at, n);
-    argument.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0;
-    if (call(UFFDIO_WRITEPROTECT, argument) == 0)
-        return {n, kernel_status::ok, 0};
-    return {0, status_of(transfer::write_protect, errno), errno};
+    // Before Linux 6.4 this, too, is for one mapping at a time.
+    kernel_result r = repeat(transfer::write_protect, n, [&](std::size_t offset, page_count count) {
+        uffdio_writeprotect argument{};
+        argument.range = range_of(at + offset, count);
+        argument.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0;
+        const int rc = call(UFFDIO_WRITEPROTECT, argument);
+        return progress_of(rc, errno, 0, argument.range.len);
+    });
+    if (r.status != kernel_status::ok)
+        r.done = 0;
+    return r;
 }
 
 kernel_result userfaultfd::wake(std::byte* at, page_count n) noexcept {

@@ -284,16 +284,23 @@ result<snapshot_report> managed_region::save(const std::string& path,
 }
 
 result<std::unique_ptr<restoration>> managed_region::restore(const std::string& path) {
+    if (!link_->restoration_begins())
+        return error{errc::busy, 0, "restore: the region is being restored already"};
+    const auto failed = [this](const error& why) {
+        link_->restoration_ended();
+        return why;
+    };
     try {
         auto begun = std::make_unique<region_restoration>(link_);
         if (const result<void> r = begun->open(*this, path); !r)
-            return r.failure();
-        begun->start();
+            return failed(r.failure());
+        if (const result<void> r = begun->start(); !r)
+            return failed(r.failure());
         return std::unique_ptr<restoration>(std::move(begun));
     } catch (const setup_error& e) {
-        return error{e.code(), e.os_errno(), "restore: memory for contents"};
+        return failed(error{e.code(), e.os_errno(), "restore: memory for contents"});
     } catch (const std::bad_alloc&) {
-        return error{errc::no_memory, 0, "restore: memory for the index"};
+        return failed(error{errc::no_memory, 0, "restore: memory for the index"});
     }
 }
 

@@ -66,6 +66,10 @@ class managed_region final : public region {
     /// Some migration reads or fills the region.
     [[nodiscard]] bool in_migration() const noexcept { return link_->in_use(); }
 
+    /// Every page of the region waits for its contents, or none does.
+    result<void> expect_all() {
+        return run_or_undo(0, size(), command::kind::expect, command::kind::unexpect);
+    }
     /// The same command on every shard, all of each; the first failure.
     result<void> run_on_all(command::kind what);
     result<void> wait_until_idle(std::chrono::steady_clock::time_point deadline);

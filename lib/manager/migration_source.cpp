@@ -44,10 +44,14 @@ bool same(const page_record& a, const page_record& b) {
 region_source::region_source(std::shared_ptr<region_link> link,
                              const migration_source_options& options)
     : link_(std::move(link)), options_(options),
-      contents_(mapping::anonymous((std::size_t{most} + 1) * page_size)) {
+      contents_(mapping::anonymous((2 * std::size_t{most} + 1) * page_size)) {
+    static_assert(page_watch::windows == 2, "the window, and the one ahead");
+    windows_[1].job.window = 1;
 }
 
 region_source::~region_source() {
+    for (window& some : windows_)
+        (void)await(some); // shards end after what was posted to them
     (void)cancel();
     link_->source_ended();
 }
@@ -69,59 +73,88 @@ result<page_view> region_source::page(byte_count offset) {
         return region.failure();
     if (!is_page_aligned(offset) || offset >= region.value()->size())
         return refused("page: the offset must be a multiple of 4096 inside the region");
-    if (!in_window(offset))
+    if (!current().has(offset))
         if (const result<void> moved = move_window(*region.value(), offset); !moved)
             return moved.failure();
-    ++window_.asked;
-    const page_count index = pages_of(offset - window_.offset);
-    const std::uint64_t changed = window_.part.owner->engine().changed_pages();
+    window& here = current();
+    ++here.asked;
+    const page_count index = pages_of(offset - here.offset);
+    const std::uint64_t changed = here.part.owner->engine().changed_pages(here.job.window);
     const bool fresh =
-        (changed >> index & 1) == 0 && window_.records[index].kind != page_kind::unreadable;
+        (changed >> index & 1) == 0 && here.records[index].kind != page_kind::unreadable;
     if (fresh) {
-        page_view view = view_of(index);
+        page_view view = view_of(here, index);
         ask_the_file(*region.value(), offset, view.record);
         return view;
     }
-    const region_part part{
-        window_.part.owner, window_.part.base, {window_.part.run.first + index, 1}};
-    std::byte* const contents = contents_.data() + bytes_of(most);
+    const region_part part{here.part.owner, here.part.base, {here.part.run.first + index, 1}};
+    std::byte* const contents = single_contents();
     const look_output out{{&single_, 1}, contents, options_.locations ? &single_place_ : nullptr};
-    if (const result<void> looked = peek(part, out, false); !looked)
+    if (const result<void> looked = peek(part, out); !looked)
         return looked.failure();
     ask_the_file(*region.value(), offset, single_);
     return page_view{single_, single_.kind == page_kind::swapped ? contents : nullptr,
                      single_.kind == page_kind::located ? &single_place_ : nullptr};
 }
 
-page_view region_source::view_of(page_count index) const {
-    page_view view{window_.records[index]};
+page_view region_source::view_of(const window& some, page_count index) const {
+    page_view view{some.records[index]};
     if (view.record.kind == page_kind::swapped)
-        view.contents = contents_.data() + bytes_of(index);
+        view.contents = contents_of(some) + bytes_of(index);
     if (view.record.kind == page_kind::located)
-        view.place = &window_.locations[index];
+        view.place = &some.locations[index];
     return view;
 }
 
+/// To where `offset` is, and the other one ahead of it where page after page is asked for.
 result<void> region_source::move_window(managed_region& region, byte_count offset) {
-    const bool used = 2 * window_.asked >= window_.part.run.count;
-    ahead_ = std::clamp<page_count>(used ? ahead_ * 2 : ahead_ / 2, 1, most);
-    const byte_count length = std::min(bytes_of(ahead_), region.size() - offset);
+    const bool used = 2 * current().asked >= current().part.run.count;
+    length_ = std::clamp<page_count>(used ? length_ * 2 : length_ / 2, 1, most);
+    if (ahead().has(offset))
+        current_ = 1 - current_;
+    else if (const result<void> started = start(region, current(), offset); !started)
+        return started;
+    if (const result<void> looked = await(current()); !looked)
+        return looked;
+    if (length_ == most && current().end() < region.size())
+        return start(region, ahead(), current().end());
+    return {};
+}
+
+/// Has the shard look at the pages from `offset` on.
+result<void> region_source::start(managed_region& region, window& some, byte_count offset) {
+    (void)await(some);
+    const byte_count length = std::min(bytes_of(length_), region.size() - offset);
     const auto parts = region.parts_of(offset, length);
     if (!parts)
         return parts.failure();
     const region_part& first = parts.value().front();
-    // One window is watched, so a former one, in whatever shard, is not vouched for any more.
-    if (window_.part.owner != nullptr && window_.part.owner != first.owner)
-        (void)window_.part.owner->run(command::kind::unwatch, {});
-    window_.part = first;
-    window_.offset = offset;
-    window_.asked = 0;
-    const look_output out{{window_.records.data(), first.run.count},
-                          contents_.data(),
-                          options_.locations ? window_.locations.data() : nullptr};
-    const result<void> looked = peek(first, out, true);
+    // A window that was in another shard is not vouched for any more.
+    if (shard_thread* const old = some.part.owner; old != nullptr && old != first.owner)
+        if (old != windows_[1 - some.job.window].part.owner)
+            (void)old->run(command::kind::unwatch, {});
+    some.part = first;
+    some.offset = offset;
+    some.asked = 0;
+    prepare(some.job,
+            {{some.records.data(), first.run.count},
+             contents_of(some),
+             options_.locations ? some.locations.data() : nullptr},
+            true);
+    command& c = some.looking.emplace(command::kind::peek, first.run, first.owner->queue());
+    c.peek = &some.job;
+    first.owner->post(c);
+    return {};
+}
+
+/// Until its peek has ended; a window that could not be looked at has no pages.
+result<void> region_source::await(window& some) {
+    if (!some.looking)
+        return {};
+    const result<void> looked = some.looking->wait();
+    some.looking.reset();
     if (!looked)
-        window_.part.run.count = 0;
+        some.part.run.count = 0;
     return looked;
 }
 
@@ -141,7 +174,7 @@ result<void> region_source::look(byte_count offset, byte_count length, const loo
         rest.locations = nullptr;
     page_count done = 0;
     for (const region_part& part : parts.value()) {
-        if (const auto r = peek(part, from(rest, done, part.run.count), false); !r)
+        if (const auto r = peek(part, from(rest, done, part.run.count)); !r)
             return r;
         done += part.run.count;
     }
@@ -178,11 +211,15 @@ result<std::vector<record_run>> region_source::walk(byte_count offset, byte_coun
 
 // ---- below --------------------------------------------------------------------------------------
 
-result<void> region_source::peek(const region_part& part, const look_output& out, bool watch) {
-    job_.records = out.records.data();
-    job_.contents = out.contents;
-    job_.locations = out.locations;
-    job_.watch = watch;
+void region_source::prepare(peek_job& job, const look_output& out, bool watch) {
+    job.records = out.records.data();
+    job.contents = out.contents;
+    job.locations = out.locations;
+    job.watch = watch;
+}
+
+result<void> region_source::peek(const region_part& part, const look_output& out) {
+    prepare(job_, out, false);
     command c(command::kind::peek, part.run, part.owner->queue());
     c.peek = &job_;
     part.owner->post(c);
@@ -209,6 +246,8 @@ result<void> region_source::end(bool leases_stay) {
     if (!region)
         return region.failure();
     ended_ = true;
+    for (window& some : windows_)
+        (void)await(some);
     (void)region.value()->run_on_all(command::kind::unwatch);
     return leases_stay ? result<void>{} : region.value()->run_on_all(command::kind::end_leases);
 }

@@ -5,14 +5,18 @@
 ///
 ///     page(offset) ─► in the window, unmarked? ─► the record of the window
 ///                  ─► in the window, marked    ─► peek of this page alone
-///                  ─► outside                  ─► the window moves here: peek of up to 64 pages,
+///                  ─► in the window ahead      ─► that becomes the window once its peek has ended,
+///                                                 and the other one is sent ahead
+///                  ─► elsewhere                ─► the window moves here: peek of up to 64 pages,
 ///                                                 watched by the shard
 ///
-/// The window grows and shrinks with the share of its pages that is asked for: a first pass asks
-/// for page after page, later ones for a few here and there.
+/// Windows grow and shrink with the share of their pages that is asked for: a first pass asks for
+/// page after page, later ones for a few here and there. Once they are at their largest, the shard
+/// peeks at the pages ahead while the VMM sends those of the window.
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "manager/managed_region.hpp"
@@ -37,35 +41,51 @@ class region_source final : public migration_source {
   private:
     static constexpr page_count most = page_watch::most;
 
-    /// The window that was looked at last.
+    /// Pages that were looked at together, or are being looked at.
     struct window {
         region_part part; ///< where it is; its run is what was looked at
         byte_count offset = 0;
         page_count asked = 0; ///< pages of it that were asked for
         std::array<page_record, most> records;
         std::array<location, most> locations;
+        peek_job job;
+        std::optional<command> looking; ///< posted; not waited for yet
+
+        [[nodiscard]] bool has(byte_count at) const {
+            return at >= offset && at < offset + bytes_of(part.run.count);
+        }
+        [[nodiscard]] byte_count end() const { return offset + bytes_of(part.run.count); }
     };
 
     [[nodiscard]] result<managed_region*> region();
-    [[nodiscard]] bool in_window(byte_count offset) const {
-        return offset >= window_.offset &&
-               offset < window_.offset + bytes_of(window_.part.run.count);
+    [[nodiscard]] window& current() { return windows_[current_]; }
+    [[nodiscard]] window& ahead() { return windows_[1 - current_]; }
+    [[nodiscard]] std::byte* contents_of(const window& some) const {
+        return contents_.data() + (&some == &windows_[0] ? 0 : bytes_of(most));
+    }
+    /// Of the page that is asked for alone.
+    [[nodiscard]] std::byte* single_contents() const {
+        return contents_.data() + 2 * bytes_of(most);
     }
     result<void> move_window(managed_region& region, byte_count offset);
-    result<void> peek(const region_part& part, const look_output& out, bool watch);
+    result<void> start(managed_region& region, window& some, byte_count offset);
+    result<void> await(window& some);
+    result<void> peek(const region_part& part, const look_output& out);
+    void prepare(peek_job& job, const look_output& out, bool watch);
     void ask_the_file(managed_region& region, byte_count offset, page_record& record) const;
-    [[nodiscard]] page_view view_of(page_count index) const;
+    [[nodiscard]] page_view view_of(const window& some, page_count index) const;
     result<void> end(bool leases_stay);
 
     std::shared_ptr<region_link> link_;
     const migration_source_options options_;
     bool ended_ = false;
-    page_count ahead_ = 8; ///< pages to look at next time
-    window window_;
-    mapping contents_;   ///< of the window's pages, and of one more
+    page_count length_ = 8; ///< of the next window
+    std::array<window, page_watch::windows> windows_;
+    std::size_t current_ = 0;
+    mapping contents_;   ///< of the windows' pages, and of one more
     page_record single_; ///< of a page that changed since the window was looked at
     location single_place_;
-    peek_job job_;
+    peek_job job_; ///< of what is waited for at once
 };
 
 } // namespace uffdmm

@@ -30,6 +30,12 @@ class region_link {
     void target_begins() { targets_.fetch_add(1, std::memory_order_acq_rel); }
     void target_ended() { targets_.fetch_sub(1, std::memory_order_release); }
 
+    /// Returns false if there is one already: its contents would come after those of the next.
+    [[nodiscard]] bool restoration_begins() {
+        return !restored_.exchange(true, std::memory_order_acq_rel);
+    }
+    void restoration_ended() { restored_.store(false, std::memory_order_release); }
+
     /// A thread works on the region, and looks at ending() from time to time.
     void worker_begins() { workers_.fetch_add(1, std::memory_order_acq_rel); }
     void worker_ended() {
@@ -53,6 +59,7 @@ class region_link {
   private:
     std::atomic<managed_region*> region_;
     std::atomic<bool> source_{false};
+    std::atomic<bool> restored_{false};
     std::atomic<unsigned> targets_{0};
     std::atomic<unsigned> workers_{0};
     std::atomic<bool> ending_{false};

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -52,7 +53,7 @@ result<void> region_restoration::open(managed_region& region, const std::string&
         if (const result<void> r = region.store()->attach(header_.volume); !r)
             return r;
     }
-    const result<void> expected = region.run_on_all(command::kind::expect);
+    const result<void> expected = region.expect_all();
     if (!expected && header_.has_volume)
         (void)region.store()->detach();
     return expected;
@@ -71,11 +72,20 @@ result<void> region_restoration::read_index(std::uint64_t windows) {
     return {};
 }
 
-void region_restoration::start() {
+result<void> region_restoration::start() {
     link_->worker_begins();
-    const signals_blocked none;
-    thread_ = std::thread([this] { work(); });
+    try {
+        const signals_blocked none;
+        thread_ = std::thread([this] { work(); });
+    } catch (const std::system_error& e) {
+        link_->worker_ended();
+        (void)region_->run_on_all(command::kind::unexpect);
+        if (header_.has_volume)
+            (void)region_->store()->detach();
+        return error{errc::system, e.code().value(), "restore: starting a thread"};
+    }
     ::pthread_setname_np(thread_.native_handle(), "uffdmm-restore");
+    return {};
 }
 
 result<void> region_restoration::wait() {
@@ -88,12 +98,17 @@ result<void> region_restoration::wait() {
 
 void region_restoration::work() noexcept {
     std::uint64_t sequential = 0;
-    for (std::uint64_t left = index_.size(); left != 0 && !link_->ending(); --left)
-        bring(next_window(sequential));
+    for (std::uint64_t left = index_.size(); left != 0 && !link_->ending();) {
+        if (bring(next_window(sequential)))
+            --left;
+        else
+            ::usleep(10'000);
+    }
     if (link_->ending())
         note(error{errc::shut_down, 0, "restore: the region ended before everything was there"});
     else if (header_.has_volume)
         note(region_->store()->accept(header_.nonce));
+    link_->restoration_ended();
     link_->worker_ended();
     finished_.store(true, std::memory_order_release);
     finished_.notify_all();
@@ -109,7 +124,8 @@ std::uint64_t region_restoration::next_window(std::uint64_t& sequential) {
     return sequential;
 }
 
-void region_restoration::bring(std::uint64_t number) {
+/// False: neither memory nor a tier has room at present. The pages wait, and others may be first.
+bool region_restoration::bring(std::uint64_t number) {
     const snapshot_entry& entry = index_[number];
     window some;
     some.offset = number * bytes_of(snapshot_window);
@@ -121,20 +137,15 @@ void region_restoration::bring(std::uint64_t number) {
         some.located = some.cold = 0;
         some.lost |= entry.contents | entry.located | entry.filled;
     }
-    while (!link_->ending()) {
-        const result<void> there = target_.deliver(*region_, some);
-        const bool later = there.code() == errc::full || there.code() == errc::busy;
-        if (!later) {
-            note(there); // locations that the store refuses: their pages are poisoned
-            break;
-        }
-        // Neither memory nor a tier has room at present. The pages wait, as their faults do.
-        ::usleep(10'000);
-    }
+    const result<void> there = target_.deliver(*region_, some);
+    if (there.code() == errc::full || there.code() == errc::busy)
+        return false;
+    note(there); // locations that the store refuses: their pages are poisoned
     done_[number] = true;
     restored_.store(std::min(restored_.load(std::memory_order_relaxed) + bytes_of(snapshot_window),
                              region_->size()),
                     std::memory_order_relaxed);
+    return true;
 }
 
 /// Fills the target's buffers and `some`.

@@ -22,13 +22,14 @@ namespace uffdmm {
 
 class region_restoration final : public restoration {
   public:
-    /// Throws setup_error only for lack of memory. Then open() and start().
+    /// Throws setup_error only for lack of memory. Then open() and start(), neither of which leaves
+    /// anything behind if it fails.
     explicit region_restoration(std::shared_ptr<region_link> link);
     ~region_restoration() override;
 
     /// Reads the index, attaches the volume, and makes every page of the region wait.
     result<void> open(managed_region& region, const std::string& path);
-    void start();
+    result<void> start();
 
     result<void> wait() override;
     [[nodiscard]] byte_count restored_bytes() const noexcept override {
@@ -41,7 +42,7 @@ class region_restoration final : public restoration {
     void work() noexcept;
     result<void> read_index(std::uint64_t windows);
     [[nodiscard]] std::uint64_t next_window(std::uint64_t& sequential);
-    void bring(std::uint64_t number);
+    bool bring(std::uint64_t number);
     result<void> read(const snapshot_entry& entry, window& some);
     result<void> read_contents(const snapshot_entry& entry);
     result<void> read_extras(const snapshot_entry& entry, window& some);

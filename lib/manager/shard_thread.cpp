@@ -14,15 +14,18 @@ namespace uffdmm {
 namespace {
 
 /// Address space for staged pages. A window of 64 pages takes a whole cluster even if only one of
-/// its pages leaves, so there are as many frames as pages; small shards get room to work in.
+/// its pages leaves, and another one if a page of it is kept because no tier wants it, so there are
+/// twice as many frames as pages; small shards get room to work in.
 page_count frames_for(page_count pages) {
-    constexpr page_count fewest = 64 * cluster_pages;
-    const page_count rounded = (pages + cluster_pages - 1) / cluster_pages * cluster_pages;
-    return std::max(rounded, fewest);
+    constexpr std::uint64_t fewest = std::uint64_t{64} * cluster_pages;
+    constexpr std::uint64_t most = std::uint64_t{no_frame.value / cluster_pages} * cluster_pages;
+    const std::uint64_t windows = (std::uint64_t{pages} + cluster_pages - 1) / cluster_pages;
+    return static_cast<page_count>(std::clamp(2 * windows * cluster_pages, fewest, most));
 }
 
 linux_kernel_options kernel_options(const region_config& config) {
     linux_kernel_options options;
+    options.huge_pages = config.huge_pages == huge_page_use::automatic;
     options.remove_events = config.remove_events && config.kind == backing::private_anonymous;
     return options;
 }

@@ -166,7 +166,10 @@ result<void> snapshot_writer::finish(const shared_store* store, const handover_n
     if (::rename(temporary_.c_str(), path_.c_str()) != 0)
         return from_errno("save: giving PATH.part its name");
     file_ = {};
-    return sync_directory();
+    const result<void> durable = sync_directory();
+    if (!durable)
+        (void)::unlink(path_.c_str()); // its volume, if it has one, is taken back
+    return durable;
 }
 
 result<void> snapshot_writer::write_at(std::span<const std::byte> bytes, std::uint64_t offset) {

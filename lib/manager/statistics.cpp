@@ -65,6 +65,7 @@ void add_reclaim(stats& to, const shard_counters& c) {
     to.prefetched_pages += c.prefetched_pages.load();
     to.prefetch_hits += c.prefetch_hits.load();
     to.prefetch_waste += c.prefetch_waste.load();
+    to.huge_installs += c.huge_installs.load();
     to.one_pass_faults += c.one_pass_faults.load();
     to.migration_reads += c.migration_reads.load();
 }

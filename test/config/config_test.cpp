@@ -196,6 +196,8 @@ const std::vector<refused> region_cases = {
     {"prefetch_window", "513", "513", "from 1 to 512"},
     {"prefetch_window", "\"64K\"", "\"64K\"", "from 1 to 512"},
     {"remove_events", "\"no\"", "\"no\"", flags},
+    {"huge_pages", "true", "true", "auto, off"},
+    {"huge_pages", "\"always\"", "\"always\"", "auto, off"},
     {"address", "4096", "embedder", "C or C++ interface"},
     {"fd", "3", "embedder", "C or C++ interface"},
     {"fd_offset", "0", "embedder", "C or C++ interface"},
@@ -306,7 +308,7 @@ TEST_CASE("config: every key is read") {
              "discard": false, "queue_depth": 1024}],
         "regions": [{"name": "pc.ram", "size": "8K", "kind": "shared_memory", "shards": 2,
                      "policy": "fifo", "prefetch": "stride", "prefetch_window": 1,
-                     "remove_events": false}]})");
+                     "remove_events": false, "huge_pages": "off"}]})");
     const manager_config& m = read.manager;
     CHECK(m.limit == 5 << 20);
     CHECK(m.workers == 64);
@@ -340,6 +342,7 @@ TEST_CASE("config: every key is read") {
     CHECK(region.prefetch == "stride");
     CHECK(region.prefetch_window == 1);
     CHECK_FALSE(region.remove_events);
+    CHECK(region.huge_pages == huge_page_use::off);
 }
 
 TEST_CASE("config: what is written is read back the same, for every key") {
@@ -355,7 +358,7 @@ TEST_CASE("config: what is written is read back the same, for every key") {
              "reject_percent": 50}],
         "regions": [{"name": "x", "size": "12K", "kind": "shared_memory", "shards": 3,
                      "policy": "second_chance", "prefetch": "off", "prefetch_window": 2,
-                     "remove_events": false}]})";
+                     "remove_events": false, "huge_pages": "off"}]})";
     const std::string once = to_json(parse_config(text));
     INFO(once);
     CHECK(to_json(parse_config(once)) == once);
@@ -389,7 +392,8 @@ TEST_CASE("config: what is written is read back the same, for every key") {
                              "\"policy\": \"second_chance\"",
                              "\"prefetch\": \"off\"",
                              "\"prefetch_window\": 2",
-                             "\"remove_events\": false"})
+                             "\"remove_events\": false",
+                             "\"huge_pages\": \"off\""})
         CHECK(contains(once, part));
 }
 

@@ -113,10 +113,10 @@ TEST_CASE("arrival: what is out of the guest is replaced, what is in it is told"
     for (const world_options& o : all_worlds) {
         shard_world w(o);
         write_and_force_out(w, {{0}, 4}); // swapped
-        w.controls[0]->reject_stores = true;
+        w.controls[0]->refuse_stores = true;
         write(w, {{4}, 4});
         REQUIRE(w.run_command(kind::evict, {{4}, 4}).ok()); // staged
-        w.controls[0]->reject_stores = false;
+        w.controls[0]->refuse_stores = false;
         write(w, {{8}, 4}); // resident
         arriving a(w, {{0}, 16}, {.replace = true, .versions = std::vector<unsigned>(16, 9)});
         REQUIRE(a.wait().ok());
@@ -226,10 +226,31 @@ TEST_CASE("arrival: an arriving page is refused to a second command") {
     w.verify_all();
 }
 
+TEST_CASE("arrival: a store of discarded contents does not become what arrives later") {
+    shard_world w(slow_world());
+    w.controls[0]->hold = true;
+    arriving first(w, {{40}, 1}, {.cold = true, .versions = {1}});
+    w.steps(3);
+    REQUIRE(is(w, {40}, page_flag::arriving));
+    w.discard({{40}, 1});
+    REQUIRE_FALSE(is(w, {40}, page_flag::arriving));
+    arriving second(w, {{0}, 64}, {.versions = std::vector<unsigned>(64, 2)});
+    for (unsigned i = 0; i < 5 && !is(w, {40}, page_flag::arriving); ++i)
+        w.step();
+    REQUIRE(is(w, {40}, page_flag::arriving));
+    w.controls[0]->hold = false;
+    REQUIRE(first.wait().ok());
+    w.truth({{40}, 1}, 2);
+    REQUIRE(second.wait().ok());
+    w.truth({{40}, 1}, 2);
+    w.check();
+    w.verify_all();
+}
+
 TEST_CASE("arrival: what every tier turns down is resident") {
     for (const world_options& o : all_worlds) {
         shard_world w(o);
-        w.controls[0]->reject_stores = true;
+        w.controls[0]->refuse_stores = true;
         arriving a(w, {{0}, 64}, {.cold = true});
         REQUIRE(a.wait().ok());
         CHECK(counts(w).resident_pages.load() == 64);
@@ -341,6 +362,23 @@ TEST_CASE("arrival: expected contents do not come back over a discard or what fo
     }
     w.truth({{10}, 4}, 0);
     w.truth({{11}, 1}, 1);
+    w.check();
+    w.verify_all();
+}
+
+TEST_CASE("arrival: a region that was used, and holds nothing any more, can be expected again") {
+    shard_world w(slow_world());
+    write(w, {{100}, 3});
+    CHECK(w.run_command(kind::expect, {{0}, 256}).code() == errc::wrong_state);
+    w.discard({{0}, 256});
+    for (const bool again : {false, true}) {
+        INFO(again);
+        REQUIRE(w.run_command(kind::expect, {{0}, 256}).ok());
+        for (page_index page{0}; page.value < 256; page = page + 1)
+            REQUIRE(is(w, page, page_flag::arriving));
+        w.discard({{0}, 256});
+        w.truth({{0}, 256}, 0);
+    }
     w.check();
     w.verify_all();
 }

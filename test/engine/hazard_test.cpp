@@ -413,7 +413,7 @@ TEST_CASE("slow_tier_blocks_fast_fault: a tier that is away leaves reads for the
     o.vcpus = 40;
     shard_world w(o);
     write_and_force_out(w, {{0}, 40});
-    w.controls[0]->reject_stores = true;
+    w.controls[0]->refuse_stores = true;
     write_and_force_out(w, {{64}, 1}); // to the second tier
     w.controls[0]->away = true;
     for (unsigned vcpu = 0; vcpu < 39; ++vcpu)

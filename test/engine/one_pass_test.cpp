@@ -28,9 +28,10 @@ reader_progress sweep(one_pass_readers& readers, std::uint32_t thread, std::uint
 TEST_CASE("one-pass: a thread that reads on and on is a reader") {
     one_pass_readers readers(shard_pages);
     CHECK_FALSE(sweep(readers, reader, 0, 7 * 64, 64).one_pass);
-    const reader_progress now = sweep(readers, reader, 7 * 64, 9 * 64, 64);
+    CHECK(sweep(readers, reader, 7 * 64, 9 * 64, 64).one_pass);
+    const reader_progress now = sweep(readers, reader, 9 * 64, 10 * 64, 64);
     CHECK(now.one_pass);
-    CHECK(now.passed == page_run{{7 * 64}, 64});
+    CHECK(now.passed == page_run{{7 * 64}, 64}); // it may look at the next ones again
 }
 
 TEST_CASE("one-pass: a short stretch is not enough, however many faults it takes") {
@@ -73,8 +74,20 @@ TEST_CASE("one-pass: after half of the memory it may begin again") {
     one_pass_readers readers(shard_pages);
     REQUIRE(sweep(readers, reader, 0, 3000, 64).one_pass);
     CHECK(readers.saw(reader, {0}, false).one_pass);
-    CHECK(readers.saw(reader, {64}, false).one_pass);
+    CHECK(readers.saw(reader, {640}, false).one_pass);
     CHECK_FALSE(readers.saw(reader, {0}, false).one_pass);
+}
+
+TEST_CASE("one-pass: looking again at what it has just read does not end it") {
+    one_pass_readers readers(shard_pages);
+    REQUIRE(sweep(readers, reader, 0, 1024, 64).one_pass);
+    const reader_progress again = readers.saw(reader, {940}, false);
+    CHECK(again.one_pass);
+    CHECK(again.passed.count == 0);
+    const reader_progress on = readers.saw(reader, {1024}, false);
+    CHECK(on.one_pass);
+    CHECK(on.passed == page_run{{896}, 64});
+    CHECK_FALSE(readers.saw(reader, {1024 - 300}, false).one_pass);
 }
 
 TEST_CASE("one-pass: more threads than are remembered push out the one that was idle longest") {

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <numeric>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -34,6 +36,25 @@ TEST_CASE("page_table: entries do not overlap") {
         REQUIRE(table[{i}].slot().value == i);
         REQUIRE(table[{i}].prev().value == i + 1);
         REQUIRE(table[{i}].next().value == i + 2);
+    }
+}
+
+TEST_CASE("page_table: all pages are arriving, whichever is looked at first, and only once") {
+    page_table table(1000); // the last window is a part of one
+    table.all_arrive();
+    std::vector<std::uint32_t> order(1000);
+    std::iota(order.begin(), order.end(), 0u);
+    std::shuffle(order.begin(), order.end(), std::mt19937_64(test::seed()));
+    for (const std::uint32_t i : order) {
+        REQUIRE(std::as_const(table)[{i}].has(page_flag::arriving));
+        REQUIRE(table[{i}].frame() == no_frame);
+        REQUIRE(table[{i}].state() == page_state::untouched);
+        table[{i}].clear(page_flag::arriving);
+        table[{i}].set_frame({i});
+    }
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+        REQUIRE_FALSE(table[{i}].has(page_flag::arriving));
+        REQUIRE(table[{i}].frame() == frame_index{i});
     }
 }
 

@@ -40,7 +40,7 @@ TEST_CASE("peek: tells every kind of page, and the contents of those out of the 
         shard_world w(o);
         write(w, {{0}, 60});
         force_out(w, {{0}, 20});
-        w.controls[0]->reject_stores = true;
+        w.controls[0]->refuse_stores = true;
         REQUIRE(w.run_command(kind::evict, {{20}, 10}).ok());
         REQUIRE(w.state({20}) == page_state::staged);
         make_same_filled(w, {64});
@@ -221,6 +221,19 @@ TEST_CASE("peek: a tier that cannot read is told of, and the page is unharmed") 
     }
 }
 
+TEST_CASE("peek: a page whose contents are to come is not told as untouched") {
+    shard_world w(slow_world());
+    REQUIRE(w.run_command(command::kind::expect, {{0}, 256}).ok());
+    peeked p(w, {{0}, 8});
+    p.wait();
+    CHECK(p.record({0}).kind == page_kind::unreadable);
+    CHECK(p.record({0}).cause == errc::busy);
+    REQUIRE(w.run_command(command::kind::unexpect, {{0}, 256}).ok());
+    peeked after(w, {{0}, 8});
+    after.wait();
+    CHECK(after.record({0}).kind == page_kind::untouched);
+}
+
 TEST_CASE("peek: poisoned pages are lost") {
     shard_world w(slow_world());
     write_and_force_out(w, {{0}, 2});
@@ -263,11 +276,33 @@ TEST_CASE("peek: at most 64 reads of a slow tier are under way") {
         CHECK(p.holds(page, 1));
 }
 
+TEST_CASE("peek: few reads of a slow tier are under way while faults wait for it") {
+    shard_world w(slow_world());
+    write_and_force_out(w, {{0}, 200});
+    w.controls[0]->hold = true;
+    w.start_access(0, {150}, false);
+    w.steps(3);
+    REQUIRE(w.controls[0]->pending == 1);
+    peeked p(w, {{0}, 200});
+    w.steps(5); // 0.2 ms each
+    CHECK(w.controls[0]->pending == 1 + 8);
+    w.os.clock_ns += 3'000'000; // the guest has stopped faulting
+    w.steps(20);
+    CHECK(w.controls[0]->pending == 1 + 64);
+    w.controls[0]->hold = false;
+    p.wait();
+    w.wait_for_vcpu(0);
+    for (page_index page{0}; page.value < 200; page = page + 1)
+        if (page != page_index{150}) // it was swapped or resident in its moment
+            CHECK(p.holds(page, 1));
+    w.verify_all();
+}
+
 TEST_CASE("watch: a page is marked before the guest can write to it") {
     for (const world_options& o : {slow_world(), fast_world(), shared(fast_world())}) {
         shard_world w(o);
         write_and_force_out(w, {{0}, 4});
-        w.controls[0]->reject_stores = true;
+        w.controls[0]->refuse_stores = true;
         write(w, {{4}, 1});
         REQUIRE(w.run_command(kind::evict, {{4}, 1}).ok());
         REQUIRE(w.state({4}) == page_state::staged);
@@ -310,6 +345,35 @@ TEST_CASE("watch: what was said is no longer vouched for when the window moves o
     CHECK(p.changed() == 0);
     REQUIRE(w.run_command(kind::unwatch, {}).ok());
     CHECK(p.changed() == ~std::uint64_t{0});
+}
+
+TEST_CASE("watch: two windows are vouched for, each for itself") {
+    shard_world w(slow_world());
+    write_and_force_out(w, {{0}, 16});
+    peeked here(w, {{0}, 8}, peeked::watched, 0);
+    here.wait();
+    peeked ahead(w, {{8}, 8}, peeked::watched, 1);
+    ahead.wait();
+    w.touch({2}, true);
+    w.touch({9}, true);
+    CHECK(here.changed() == 0b100);
+    CHECK(ahead.changed() == 0b10);
+    peeked next(w, {{4}, 2}, peeked::watched, 0);
+    next.wait();
+    w.touch({3}, true);
+    CHECK(next.changed() == 0);
+    CHECK(ahead.changed() == 0b10);
+}
+
+TEST_CASE("watch: a look that is not watched vouches for nothing") {
+    shard_world w(slow_world());
+    write_and_force_out(w, {{0}, 8});
+    peeked p(w, {{0}, 8}, peeked::watched);
+    p.wait();
+    w.touch({2}, true);
+    peeked alone(w, {{2}, 1});
+    alone.wait();
+    CHECK(p.changed() == 0b100);
 }
 
 TEST_CASE("watch: reclaim takes other pages first") {

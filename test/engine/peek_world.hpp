@@ -18,7 +18,7 @@ class peeked {
   public:
     enum mode { with_contents, without_contents, watched };
 
-    peeked(shard_world& w, page_run run, mode how = with_contents)
+    peeked(shard_world& w, page_run run, mode how = with_contents, unsigned window = 0)
         : world_(w), run_(run), records_(run.count),
           memory_(std::make_unique<std::byte[]>((run.count + std::size_t{1}) * page_size)),
           command_(command::kind::peek, run, w.engine->commands()) {
@@ -27,6 +27,7 @@ class peeked {
         job_.records = records_.data();
         job_.contents = how == without_contents ? nullptr : contents_;
         job_.watch = how == watched;
+        job_.window = window;
         command_.peek = &job_;
         w.post(command_);
     }
@@ -52,7 +53,7 @@ class peeked {
     [[nodiscard]] std::uint64_t changed() const {
         const std::uint64_t mask =
             run_.count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << run_.count) - 1;
-        const std::uint64_t bits = world_.engine->changed_pages();
+        const std::uint64_t bits = world_.engine->changed_pages(job_.window);
         return bits == ~std::uint64_t{0} ? bits : bits & mask;
     }
     [[nodiscard]] auto count(page_kind kind) const {

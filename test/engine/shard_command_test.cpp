@@ -12,9 +12,9 @@ TEST_CASE("shard: evict takes out the range and nothing else") {
     shard_world w(fast_world());
     write(w, {{0}, 200});
     command first(kind::evict, {{10}, 5}, w.engine->commands());
-    w.controls[0]->reject_stores = true;
+    w.controls[0]->refuse_stores = true;
     REQUIRE(w.run_command(kind::evict, {{10}, 5}).ok()); // stay staged: an older cluster
-    w.controls[0]->reject_stores = false;
+    w.controls[0]->refuse_stores = false;
     command c(kind::evict, {{64}, 70}, w.engine->commands());
     REQUIRE(w.run_command(kind::evict, {{64}, 70}, &c).ok());
     CHECK(c.pages == 70);
@@ -41,7 +41,7 @@ TEST_CASE("shard: evict ends although a tier turns everything down") {
     o.room = 400;
     shard_world w(o);
     write(w, {{0}, 256});
-    w.controls[0]->reject_stores = true;
+    w.controls[0]->refuse_stores = true;
     command c(kind::evict, {{0}, 256}, w.engine->commands());
     REQUIRE(w.run_command(kind::evict, {{0}, 256}, &c).ok());
     CHECK(c.pages == 0);
@@ -142,7 +142,7 @@ TEST_CASE("shard: discarding staged and swapped pages frees frames and slots") {
     for (const world_options& o : {slow_world(), shared(slow_world()), fast_world()}) {
         shard_world w(o);
         write_and_force_out(w, {{0}, 8});
-        w.controls[0]->reject_stores = true;
+        w.controls[0]->refuse_stores = true;
         write(w, {{8}, 8});
         REQUIRE(w.run_command(kind::evict, {{8}, 8}).ok());
         REQUIRE(w.state({8}) == page_state::staged);

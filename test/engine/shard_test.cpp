@@ -25,7 +25,7 @@ TEST_CASE("shard: a staged clean page taken back to be read is still clean") {
     shard_world w(slow_world());
     write_and_force_out(w, {{7}, 1});
     read(w, {{7}, 1});
-    w.controls[0]->reject_stores = true; // whatever is written now would stay staged
+    w.controls[0]->refuse_stores = true; // whatever is written now would stay staged
     force_out(w, {{7}, 1});
     CHECK(counts(w).dropped_clean.load() == 1);
 }
@@ -128,7 +128,7 @@ TEST_CASE("shard: dead frames are given back before more pages are taken from th
     o.room = 200;
     shard_world w(o);
     write(w, {{0}, 150});
-    w.controls[0]->reject_stores = true;
+    w.controls[0]->refuse_stores = true;
     REQUIRE(w.run_command(kind::evict, {{0}, 60}).ok()); // all stay staged
     w.discard({{0}, 59});                                // all but one die in their cluster
     const auto evicted = counts(w).evicted_pages.load();
@@ -185,7 +185,7 @@ TEST_CASE("shard: a limit that cannot be reached is reported") {
     read(w, {{0}, 256});
 }
 
-TEST_CASE("shard: pages that a tier refuses do not keep others in memory") {
+TEST_CASE("shard: pages that no tier wants do not keep others in memory") {
     world_options o = slow_world();
     o.room = 200;
     shard_world w(o);
@@ -193,21 +193,84 @@ TEST_CASE("shard: pages that a tier refuses do not keep others in memory") {
     w.controls[0]->reject_stores = true;
     REQUIRE(w.run_command(kind::evict, {{0}, 40}).ok());
     REQUIRE(counts(w).staged_pages.load() >= 40); // more than the staged share
-    write(w, {{40}, 100});
     w.controls[0]->reject_stores = false;
-    write(w, {{140}, 100});
+    write(w, {{40}, 200});
     CHECK_FALSE(w.seen(event::kind::over_limit));
+    CHECK(counts(w).direct_reclaims.load() == 0);
+    w.check();
     read(w, {{0}, 240});
 }
 
-TEST_CASE("shard: a tier that refuses everything does not stop the guest") {
+TEST_CASE("shard: a page that no tier wants is offered once for each time it leaves the guest") {
+    world_options o = slow_world();
+    o.room = 200;
+    shard_world w(o);
+    write(w, {{0}, 20});
+    w.controls[0]->reject_stores = true;
+    REQUIRE(w.run_command(kind::evict, {{0}, 20}).ok());
+    w.controls[0]->reject_stores = false;
+    const auto times = [&](std::uint64_t page) { return w.controls[0]->rejected.count(page); };
+    for (int round = 0; round < 4; ++round)
+        write(w, {{20}, 220}); // under pressure all the time
+    for (std::uint64_t page = 0; page < 20; ++page)
+        CHECK(times(page) == 1);
+    w.check();
+
+    read(w, {{7}, 1}); // it may have been changed, so it is offered anew
+    w.controls[0]->reject_stores = true;
+    REQUIRE(w.run_command(kind::evict, {{7}, 1}).ok());
+    CHECK(times(7) == 2);
+    CHECK(times(8) == 1);
+}
+
+TEST_CASE("shard: what a tier cannot take just now is offered again") {
+    world_options o = slow_world();
+    o.room = 200;
+    shard_world w(o);
+    write(w, {{0}, 20});
+    w.controls[0]->refuse_stores = true;
+    REQUIRE(w.run_command(kind::evict, {{0}, 20}).ok());
+    REQUIRE(w.state({3}) == page_state::staged);
+    w.controls[0]->refuse_stores = false;
+    write(w, {{20}, 220});
+    CHECK(w.state({3}) == page_state::swapped);
+}
+
+TEST_CASE("shard: a page of each window that no tier wants leaves room for the other pages") {
+    // Each keeps a cluster of frames, and there are few more clusters than windows: those that
+    // come later have to join it.
+    world_options o = slow_world();
+    o.pages = 16 * cluster_pages;
+    o.room = 2 * o.pages;
+    shard_world w(o);
+    for (int round = 0; round < 3; ++round) {
+        write(w, {{0}, o.pages});
+        w.controls[0]->reject_stores = true;
+        for (page_index page{7}; page.value < o.pages; page = page + cluster_pages)
+            REQUIRE(w.run_command(kind::evict, {page, 1}).ok());
+        w.controls[0]->reject_stores = false;
+        REQUIRE(w.run_command(kind::evict, {{0}, o.pages}).ok());
+        for (page_index page{0}; page.value < o.pages; page = page + 1) {
+            INFO(page.value);
+            CHECK(w.state(page) ==
+                  (page.value % cluster_pages == 7 ? page_state::staged : page_state::swapped));
+        }
+        w.check();
+    }
+    read(w, {{0}, o.pages});
+}
+
+TEST_CASE("shard: a tier that wants nothing does not stop the guest") {
     world_options o = slow_world(); // refuses in the background: writes are always under way
     o.room = 160;
-    shard_world w(o);
-    w.controls[0]->reject_stores = true;
-    write(w, {{0}, 256});
-    CHECK(w.seen(event::kind::over_limit));
-    read(w, {{0}, 256});
+    for (const bool for_ever : {false, true}) {
+        shard_world w(o);
+        (for_ever ? w.controls[0]->reject_stores : w.controls[0]->refuse_stores) = true;
+        write(w, {{0}, 256});
+        CHECK(w.seen(event::kind::over_limit));
+        read(w, {{0}, 256});
+        w.check();
+    }
 }
 
 TEST_CASE("shard: more reads than it has buffers for is no lack of memory") {
@@ -267,7 +330,7 @@ TEST_CASE("shard: zeros taken out of a page that had just been discarded come ba
     REQUIRE(w.state({7}) == page_state::resident);
     w.progress_discard(); // and now it goes, unseen
     REQUIRE_FALSE(w.os.mapped({7}));
-    w.controls[0]->reject_stores = true;
+    w.controls[0]->refuse_stores = true;
     w.os.clock_ns += 1'000'000;
     REQUIRE(w.run_command(kind::evict, {{7}, 1}).ok());
     for (int i = 0; i < 4; ++i) // by copy and by move
@@ -394,11 +457,15 @@ TEST_CASE("shard: prefetch leaves free memory for faults alone") {
     o.room = 120;
     shard_world w(o);
     write_and_force_out(w, {{0}, 90});
+    REQUIRE(w.run_command(kind::prefetch, {{0}, 60}).ok()); // so that there are buffers
+    force_out(w, {{0}, 60});
     write(w, {{100}, 60});
+    const std::uint64_t before = counts(w).direct_reclaims.load();
     REQUIRE(w.run_command(kind::prefetch, {{0}, 90}).ok());
+    write(w, {{200}, 4});
     w.steps(50);
     CHECK(w.money.free() >= 0);
-    CHECK(counts(w).direct_reclaims.load() == 0);
+    CHECK(counts(w).direct_reclaims.load() == before);
     w.check();
 }
 
@@ -465,10 +532,10 @@ TEST_CASE("shard: any answer of the kernel to any operation, after any progress,
     write(w, {{10}, 10});
     w.unmap({3});
     read(w, {{0}, 40});
-    w.controls[0]->reject_stores = true;
+    w.controls[0]->refuse_stores = true;
     REQUIRE(w.run_command(kind::evict, {{0}, 40}).ok());
     read(w, {{0}, 40});
-    w.controls[0]->reject_stores = false;
+    w.controls[0]->refuse_stores = false;
     REQUIRE(w.run_command(kind::evict, {{0}, 40}).ok());
     w.controls[0]->corrupt_next_load = true;
     w.touch({20}, false);
@@ -483,7 +550,7 @@ TEST_CASE("shard: a fault whose range is gone is forgotten, and asked anew if it
         shard_world w(slow_world());
         write_and_force_out(w, {{0}, 4});
         read(w, {{0}, 2});
-        w.controls[0]->reject_stores = true;
+        w.controls[0]->refuse_stores = true;
         write(w, {{4}, 2});
         REQUIRE(w.run_command(kind::evict, {{4}, 2}).ok());
         fail_once(w, what, kernel_status::gone);
@@ -505,7 +572,7 @@ TEST_CASE("shard: a thread that faults on few pages again and again does not sta
     shard_world w(o);
     REQUIRE(w.run_command(kind::pin, {{200}, 8}).ok());
     write(w, {{0}, 90});
-    w.controls[0]->reject_stores = true;
+    w.controls[0]->refuse_stores = true;
     for (unsigned i = 0; i < 4; ++i)
         w.start_access(i, {100 + i}, true);
     REQUIRE(w.run_command(kind::pin, {{210}, 2}).ok());

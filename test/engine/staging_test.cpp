@@ -13,11 +13,12 @@ namespace {
 
 using namespace uffdmm;
 
-enum class content : std::uint8_t { empty, staged, storing, dead };
+enum class content : std::uint8_t { empty, staged, kept, storing, dead };
 
 /// Staging beside a plain model of it: what each frame holds, and where each cluster is.
 class staging_model {
   public:
+    using fate = staging::fate;
     static constexpr page_count clusters = 12;
     static constexpr page_count frames = clusters * cluster_pages;
 
@@ -26,7 +27,10 @@ class staging_model {
           where_(clusters, cluster::place::free) {}
 
     void step() {
-        switch (random_() % 10) {
+        switch (random_() % 11) {
+        case 10:
+            join_kept();
+            break;
         case 0:
         case 1:
             fill();
@@ -56,8 +60,8 @@ class staging_model {
     void empty_completely() {
         for (page_count f = 0; f < frames; ++f) {
             if (frames_[f] == content::storing)
-                end_storing_of(f, false);
-            else if (frames_[f] == content::staged)
+                end_storing_of(f, fate::dead);
+            else if (is_staged(f))
                 kill(f);
         }
         while (count(content::dead) != 0)
@@ -73,8 +77,11 @@ class staging_model {
     [[nodiscard]] bool lives(page_count c) const {
         const auto first = frames_.begin() + c * cluster_pages;
         return std::any_of(first, first + cluster_pages, [](content what) {
-            return what == content::staged || what == content::storing;
+            return what == content::staged || what == content::kept || what == content::storing;
         });
+    }
+    [[nodiscard]] bool is_staged(page_count f) const {
+        return frames_[f] == content::staged || frames_[f] == content::kept;
     }
     [[nodiscard]] bool has(page_count c, content what) const {
         const auto first = frames_.begin() + c * cluster_pages;
@@ -84,20 +91,21 @@ class staging_model {
         return real_.frame_of(c, 0).value / cluster_pages;
     }
 
-    /// Becomes the youngest, unless it is listed already or holds nothing any more.
+    /// Becomes the youngest, unless it is listed already or holds nothing to be offered any more.
     void into_fifo(page_count c) {
-        if (!lives(c)) {
-            finish(c);
-        } else if (where_[c] != cluster::place::fifo) {
+        if (!settled(c) && where_[c] != cluster::place::fifo) {
             where_[c] = cluster::place::fifo;
             fifo_.push_back(c);
         }
     }
-    void finish(page_count c) {
+    /// Without contents, or with those alone that are kept, it has a place of its own.
+    bool settled(page_count c) {
+        if (lives(c) && (has(c, content::staged) || has(c, content::storing)))
+            return false;
         std::erase(fifo_, c);
-        where_[c] = cluster::place::finished;
+        where_[c] = lives(c) ? cluster::place::kept : cluster::place::finished;
+        return true;
     }
-
     void fill() {
         const page_index base{static_cast<std::uint32_t>(random_() % 1000) * cluster_pages};
         cluster* c = real_.take(base);
@@ -115,6 +123,39 @@ class staging_model {
             real_.add(*c, i);
             frames_[number * cluster_pages + i] = content::staged;
         }
+        real_.commit(*c);
+        into_fifo(number);
+    }
+
+    /// More pages of the window of a cluster whose pages are all kept.
+    void join_kept() {
+        const auto f = static_cast<page_count>(random_() % frames);
+        if (!is_staged(f))
+            return;
+        const page_count number = f / cluster_pages;
+        std::uint64_t more = 0;
+        bool room = true;
+        for (unsigned i = 0; i < cluster_pages; ++i) {
+            const content what = frames_[number * cluster_pages + i];
+            if (random_() % 8 != 0 || (what != content::empty && what != content::dead))
+                continue;
+            more |= bit(i);
+            room &= what == content::empty;
+        }
+        cluster* c = real_.take_kept({f}, more);
+        REQUIRE((c != nullptr) == (room && where_[number] == cluster::place::kept));
+        if (c == nullptr)
+            return;
+        REQUIRE(number_of(*c) == number);
+        if (random_() % 4 == 0 || more == 0) {
+            real_.give_back(*c);
+            return;
+        }
+        for (unsigned i = 0; i < cluster_pages; ++i)
+            if ((more & bit(i)) != 0) {
+                real_.add(*c, i);
+                frames_[number * cluster_pages + i] = content::staged;
+            }
         real_.commit(*c);
         into_fifo(number);
     }
@@ -153,29 +194,30 @@ class staging_model {
     void kill(page_count f) {
         real_.kill({f});
         frames_[f] = content::dead;
-        if (!lives(f / cluster_pages))
-            finish(f / cluster_pages);
+        (void)settled(f / cluster_pages);
     }
 
     template <typename Leave>
     void leave_staging(Leave&& leave, content after) {
         const auto f = static_cast<page_count>(random_() % frames);
-        if (frames_[f] != content::staged)
+        if (!is_staged(f))
             return;
         leave(frame_index{f});
         frames_[f] = after;
-        if (!lives(f / cluster_pages))
-            finish(f / cluster_pages);
+        (void)settled(f / cluster_pages);
     }
 
     void end_storing() {
         const auto f = static_cast<page_count>(random_() % frames);
         if (frames_[f] == content::storing)
-            end_storing_of(f, random_() % 4 == 0);
+            end_storing_of(
+                f, static_cast<fate>(std::max<int>(static_cast<int>(random_() % 6) - 3, 0)));
     }
-    void end_storing_of(page_count f, bool keep) {
-        real_.end_storing({f}, keep);
-        frames_[f] = keep ? content::staged : content::dead;
+    void end_storing_of(page_count f, fate then) {
+        real_.end_storing({f}, then);
+        frames_[f] = then == fate::dead     ? content::dead
+                     : then == fate::staged ? content::staged
+                                            : content::kept;
         if (!has(f / cluster_pages, content::storing))
             into_fifo(f / cluster_pages);
     }
@@ -197,7 +239,7 @@ class staging_model {
         const page_count c = f / cluster_pages;
         REQUIRE((where_[c] == cluster::place::finished ||
                  (partial && where_[c] != cluster::place::free)));
-        REQUIRE(frames_[f] != content::staged);
+        REQUIRE_FALSE(is_staged(f));
         REQUIRE(frames_[f] != content::storing);
         const bool was_dead = frames_[f] == content::dead;
         if (where_[c] != cluster::place::finished)
@@ -213,7 +255,8 @@ class staging_model {
     }
 
     void check() {
-        REQUIRE(real_.staged() == count(content::staged));
+        REQUIRE(real_.staged() == count(content::staged) + count(content::kept));
+        REQUIRE(real_.kept() == count(content::kept));
         REQUIRE(real_.storing() == count(content::storing));
         REQUIRE(real_.dead() == count(content::dead));
         REQUIRE(real_.taken() == frames - count(content::empty));

@@ -30,8 +30,12 @@ void try_header(const sector_bytes& bytes) {
     }
     const store_geometry& g = header.value().geometry;
     UFFDMM_CHECK(g.extents() != 0 && g.volumes != 0, "a store has room");
-    UFFDMM_CHECK(g.table_offset() < g.data_offset() && g.data_offset() < g.file_bytes(),
+    UFFDMM_CHECK(g.table_offset() < g.table_end() && g.table_end() <= g.file_bytes(),
                  "parts of a store follow each other");
+    // Pages apart are on a medium of their own.
+    UFFDMM_CHECK(g.apart ? g.data_offset() == page_size
+                         : g.data_offset() == g.table_end() && g.data_offset() < g.file_bytes(),
+                 "its pages are behind all that");
     sector_bytes again{};
     encode(header.value(), again);
     const auto once_more = decode_header(again);

@@ -3,6 +3,9 @@
 
 #include <atomic>
 #include <fstream>
+#include <span>
+#include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -56,6 +59,19 @@ TEST_CASE("kernel: move_in gives the frame up and keeps the contents", "[kernel]
     REQUIRE(load(w.os.frame({0})) == 0);
 }
 
+TEST_CASE("kernel: a move stops at a frame in use, even where there is nothing to move",
+          "[kernel]") {
+    UFFDMM_NEEDS(probe().has(UFFD_FEATURE_MOVE), "UFFDIO_MOVE");
+    world w(protocol::private_move);
+    const auto contents = w.fill(0, 4);
+    REQUIRE(w.os.take_out({1}, 1, {1}).done == 1); // page 1 is a hole now, frame 1 is in use
+    const kernel_result r = w.os.take_out({0}, 4, {0});
+    REQUIRE(r.status == kernel_status::exists);
+    REQUIRE(r.done == 1);
+    REQUIRE(w.os.take_out({2}, 2, {2}).done == 2);
+    REQUIRE(same(w.os.frame({0}), contents.data(), 4));
+}
+
 TEST_CASE("kernel: touches_managed_memory: holes are skipped without a fault, and read as zeros",
           "[kernel]") {
     for (const protocol p : protocols()) {
@@ -72,6 +88,34 @@ TEST_CASE("kernel: touches_managed_memory: holes are skipped without a fault, an
             REQUIRE(load(w.os.frame({hole})) == 0);
         REQUIRE_FALSE(w.has_message());
     }
+}
+
+TEST_CASE("kernel: touches_managed_memory: a discard beside copying out is no fault of ours",
+          "[kernel]") {
+    constexpr page_count pages = 64;
+    world w(protocol::private_copy, pages);
+    const auto contents = stamped(pages);
+    const std::vector<std::byte> zeros(page_size);
+    std::atomic<bool> enough{false};
+    std::thread balloon([&] {
+        while (!enough.load())
+            (void)::madvise(w.page(0), bytes_of(pages), MADV_DONTNEED);
+    });
+    unsigned wrong = 0;
+    for (unsigned round = 0; round < 2000; ++round) {
+        (void)w.os.copy_in({0}, pages, contents.data(), false);
+        const kernel_result r = w.os.take_out({0}, pages, {0});
+        for (page_count i = 0; i < r.done; ++i)
+            wrong += same(w.os.frame({i}), zeros.data()) ||
+                             same(w.os.frame({i}), contents.data() + bytes_of(i))
+                         ? 0
+                         : 1;
+        const frame_run all{{0}, pages};
+        (void)w.os.release_frames(std::span(&all, 1));
+    }
+    enough.store(true);
+    balloon.join();
+    REQUIRE(wrong == 0);
 }
 
 TEST_CASE("kernel: taking pages out of shared memory frees them and never allocates holes",
@@ -271,6 +315,25 @@ TEST_CASE("kernel: move_limits: a mapping split by the embedder still leaves as 
         REQUIRE(r.status == kernel_status::ok);
         REQUIRE(r.done == 64);
         REQUIRE(same(w.os.frame({0}), contents.data(), 64));
+    }
+}
+
+TEST_CASE("kernel: move_limits: pages come in across mappings that the embedder split",
+          "[kernel]") {
+    for (const protocol p : protocols()) {
+        for (const bool contents : {true, false}) {
+            INFO(name_of(p) << ", contents " << contents);
+            world w(p);
+            REQUIRE(::mprotect(w.page(20), 3 * page_size, PROT_READ) == 0);
+            const auto data = stamped(64);
+            const kernel_result r =
+                contents ? w.os.copy_in({0}, 64, data.data(), true) : w.os.zero_in({0}, 64);
+            REQUIRE(r.status == kernel_status::ok);
+            REQUIRE(r.done == 64);
+            const std::vector<std::byte> zeros(data.size());
+            REQUIRE(same(w.page(0), contents ? data.data() : zeros.data(), 64));
+            REQUIRE(w.os.write_protect({0}, 64, false).status == kernel_status::ok);
+        }
     }
 }
 

@@ -231,7 +231,7 @@ TEST_CASE("ioctl: eagain_has_two_encodings: a short count is kept, and the rest 
             REQUIRE(play.lengths == std::vector<std::uint64_t>{8 * page_size, 5 * page_size});
         }
         for (const auto& [os_errno, ignored] : usual) {
-            if (os_errno == EINVAL && std::string(op.name) == "take_out")
+            if (os_errno == (op.request == UFFDIO_MOVE ? EINVAL : ENOENT))
                 continue; // tries smaller pieces: see below
             INFO("errno " << os_errno);
             start_script(op.request,
@@ -282,6 +282,23 @@ TEST_CASE("ioctl: a move refused with EINVAL is tried in pieces before it counts
     REQUIRE(play.lengths == std::vector<std::uint64_t>{8 * page_size, 4 * page_size, 2 * page_size,
                                                        2 * page_size, page_size, page_size});
     play = {};
+}
+
+TEST_CASE("ioctl: what is refused with ENOENT is tried in pieces before it counts as gone",
+          "[kernel]") {
+    const answer no{-1, ENOENT, 0};
+    for_each_operation([&](const operation& op, world& w) {
+        if (!has_field(op) || op.request == UFFDIO_MOVE)
+            return;
+        start_script(op.request, {no, no, {0, 0, 2 * page_size}, no, no, {0, 0, page_size}, no});
+        const kernel_result r = op.run(w, 8);
+        REQUIRE(r.done == 3);
+        REQUIRE(r.status == kernel_status::gone);
+        REQUIRE(play.lengths == std::vector<std::uint64_t>{8 * page_size, 4 * page_size,
+                                                           2 * page_size, 6 * page_size,
+                                                           3 * page_size, page_size, 5 * page_size,
+                                                           2 * page_size, page_size});
+    });
 }
 
 TEST_CASE("ioctl: pages that left are woken even if unprotecting them must wait", "[kernel]") {

@@ -125,6 +125,73 @@ TEST_CASE("migration: a region in migration is not removed, and its objects outl
     CHECK(target->flush().code() == errc::wrong_state);
 }
 
+TEST_CASE("migration: a page that is asked for again is what it is by then") {
+    side s({.file = true});
+    stamp_all(s.r, 1);
+    REQUIRE(s.r.evict(0, s.r.size()).ok());
+    s.rest();
+    const auto source = s.r.begin_source({}).value();
+    for (std::uint32_t version = 2; version <= 4; ++version) {
+        stamp(page_of(s.r, 5), 5, version);
+        REQUIRE(s.r.evict(5 * page_size, page_size).ok());
+        s.rest();
+        for (unsigned time = 0; time < 2; ++time) {
+            const auto view = source->page(5 * page_size);
+            REQUIRE(view.ok());
+            REQUIRE(view.value().record.kind == page_kind::swapped);
+            CHECK(stamp_holds(view.value().contents, 5, version));
+        }
+    }
+}
+
+TEST_CASE("migration: a page that changes while the window ahead waits is what it is when asked") {
+    side s({.file = true});
+    stamp_all(s.r, 1);
+    REQUIRE(s.r.evict(0, s.r.size()).ok());
+    s.rest();
+    const auto source = s.r.begin_source({}).value();
+    const std::uint64_t pages = pages_in(s.r);
+    std::uint64_t wrong = 0;
+    for (std::uint64_t i = 0; i < pages; ++i) {
+        const std::uint64_t later = i + 40; // in the window ahead, often
+        if (later < pages && later % 3 == 0) {
+            stamp(page_of(s.r, later), later, 2);
+            REQUIRE(s.r.evict(later * page_size, page_size).ok());
+        }
+        const auto view = source->page(i * page_size);
+        REQUIRE(view.ok());
+        const std::uint32_t version = i >= 40 && i % 3 == 0 ? 2 : 1;
+        const std::byte* holds = view.value().record.kind == page_kind::swapped
+                                     ? view.value().contents
+                                     : page_of(s.r, i);
+        wrong += stamp_holds(holds, i, version) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("migration: a manager may end while a window ahead is being looked at") {
+    for (unsigned round = 0; round < 20; ++round) {
+        auto from = std::make_unique<side>(side_options{.shards = 2});
+        stamp_all(from->r, 1);
+        auto source = from->r.begin_source({}).value();
+        for (std::uint64_t i = 0; i < 200 + round; ++i)
+            REQUIRE(source->page(i * page_size).ok());
+        from.reset();
+        CHECK(source->page(0).code() == errc::wrong_state);
+    }
+}
+
+TEST_CASE("migration: a manager may end while pages arrive") {
+    const std::vector<std::byte> pages(200 * page_size, std::byte{1});
+    for (unsigned round = 0; round < 20; ++round) {
+        auto to = std::make_unique<side>(side_options{.file = true, .shards = 2});
+        auto target = to->r.begin_target().value();
+        REQUIRE(target->put(round * page_size, pages, warmth::cold).ok());
+        to.reset();
+        CHECK(target->flush().code() == errc::wrong_state);
+    }
+}
+
 TEST_CASE("migration: walk covers the range with runs of one kind each") {
     side s({.file = true, .shards = 2});
     stamp_all(s.r, 1);

@@ -23,6 +23,7 @@ struct side_options {
     byte_count size = 24 * mib;
     byte_count limit = 12 * mib;
     std::string store; ///< the last tier is this file, which other hosts read too
+    std::string uri{}; ///< or this export, with `store` as its table
 };
 
 /// A manager with one region.
@@ -43,7 +44,10 @@ struct side {
         config.tiers.clear();
         if (!o.file)
             config.tiers.emplace_back(ram_tier_config{.size = 4 * mib});
-        config.tiers.emplace_back(disk);
+        if (o.uri.empty())
+            config.tiers.emplace_back(disk);
+        else
+            config.tiers.emplace_back(nbd_tier_config{.uri = o.uri, .shared_table = o.store});
         return config;
     }
     static region_config region_of(const side_options& o) {

@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "support/managed_world.hpp"
+#include "manager/moving.hpp"
 #include "tier/nbd/nbd_server.hpp"
 
 using namespace uffdmm;
@@ -15,7 +15,9 @@ namespace {
 
 /// A manager over a server on a file.
 struct setup {
-    explicit setup(milliseconds lost_after = milliseconds(300'000)) {
+    explicit setup(milliseconds lost_after = milliseconds(300'000),
+                   const nbd_software& software = nbdkit)
+        : server(software, 64 << 20) {
         (void)probe();
         manager_config config;
         config.limit = 8 * mib;
@@ -36,8 +38,7 @@ struct setup {
         REQUIRE(events.seen(what));
     }
 
-    temporary_directory directory;
-    nbd_server server{nbd_server::file(directory.file("disk"), 64 << 20)};
+    nbd_server server;
     event_log events;
     std::optional<manager> m;
     region* r = nullptr;
@@ -46,8 +47,10 @@ struct setup {
 } // namespace
 
 TEST_CASE("nbd manager: guest threads find every page, across a crash of the server") {
-    UFFDMM_NEEDS(nbdkit_is_there(), "nbdkit");
-    setup s;
+    const auto software = GENERATE(nbdkit, qemu_nbd, storage_daemon);
+    UFFDMM_NEEDS_NBD_SERVER(software);
+    INFO(software.program);
+    setup s(milliseconds(300'000), software);
     stamp_all(*s.r, 1);
     std::atomic<std::uint64_t> wrong{0};
     const auto guest = [&](std::uint64_t first) {
@@ -74,8 +77,41 @@ TEST_CASE("nbd manager: guest threads find every page, across a crash of the ser
     CHECK(s.m->statistics().tiers[1].reads > 0);
 }
 
+TEST_CASE("nbd manager: a guest moves with the locations of its pages on an export") {
+    UFFDMM_NEEDS_NBDKIT();
+    nbd_server server(nbdkit, 256 << 20);
+    const side_options options{
+        .file = true, .store = server.directory().file("table"), .uri = server.uri()};
+    std::optional<side> from(std::in_place, options);
+    side to(options);
+    stamp_all(from->r, 1);
+    from->rest();
+    REQUIRE(to.r.store()->attach(from->r.store()->volume()).ok());
+    {
+        const auto source = from->r.begin_source({.locations = true}).value();
+        const auto target = to.r.begin_target().value();
+        mover move(from->r, *source, *target);
+        for (std::uint64_t i = 0; i < pages_in(from->r); ++i)
+            move.page(i);
+        REQUIRE(target->flush().ok());
+        CHECK(move.kinds[static_cast<unsigned>(page_kind::located)] > 1000);
+        handover_nonce nonce{};
+        nonce.fill(7);
+        REQUIRE(from->r.store()->offer(nonce, false).ok());
+        REQUIRE(to.r.store()->accept(nonce).ok());
+        REQUIRE(source->complete().ok());
+    }
+    from.reset();
+    server.kill(); // the destination finds them once it is back
+    server.start();
+    CHECK(wrong_pages(to.r, 1) == 0);
+    stamp_all(to.r, 2);
+    CHECK(wrong_pages(to.r, 2) == 0);
+    CHECK(to.m.statistics().poisoned_pages == 0);
+}
+
 TEST_CASE("nbd manager: slow_tier_blocks_fast_fault: the rest goes on while the server is away") {
-    UFFDMM_NEEDS(nbdkit_is_there(), "nbdkit");
+    UFFDMM_NEEDS_NBDKIT();
     setup s;
     stamp_all(*s.r, 1);
     REQUIRE(s.r->evict(0, 16 * mib).ok());
@@ -96,7 +132,7 @@ TEST_CASE("nbd manager: slow_tier_blocks_fast_fault: the rest goes on while the 
 }
 
 TEST_CASE("nbd manager: server_gone: its pages are poisoned, those in memory are not") {
-    UFFDMM_NEEDS(nbdkit_is_there(), "nbdkit");
+    UFFDMM_NEEDS_NBDKIT();
     UFFDMM_NEEDS(probe().has(UFFD_FEATURE_POISON), "UFFDIO_POISON");
     setup s(milliseconds(300));
     stamp(page_of(*s.r, 5), 5, 1);

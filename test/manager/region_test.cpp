@@ -191,6 +191,23 @@ TEST_CASE("region: prefetch brings swapped pages in without a fault") {
         REQUIRE(stamp_holds(page_of(s.r, i), i, 1));
 }
 
+TEST_CASE("region: move_limits: windows come in across mappings that the embedder split") {
+    const auto kind = GENERATE(backing::private_anonymous, backing::shared_memory);
+    manager m(setup::config_of(12 * mib));
+    region_config config = setup::region_of(kind, 16 * mib, 1);
+    config.prefetch = "sequential";
+    region& r = m.add_region(config);
+    stamp_all(r, 1);
+    CHECK(r.evict(0, r.size()).ok());
+    for (std::uint64_t i = 40; i < pages_in(r); i += 100)
+        REQUIRE(::mprotect(page_of(r, i), page_size, PROT_READ) == 0);
+    std::uint64_t wrong = 0;
+    for (std::uint64_t i = 0; i < pages_in(r); ++i)
+        wrong += stamp_holds(page_of(r, i), i, 1) ? 0 : 1;
+    CHECK(wrong == 0);
+    CHECK(m.statistics().prefetched_pages > 0);
+}
+
 TEST_CASE("region: ranges that are misaligned or outside are refused") {
     setup s;
     CHECK(s.r.discard(1, page_size).code() == errc::invalid_argument);

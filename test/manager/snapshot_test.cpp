@@ -183,7 +183,7 @@ TEST_CASE("snapshot: what cannot be restored is refused, and the region is as be
     REQUIRE(from.r.save(file.path(), {}).ok());
     CHECK_FALSE(std::filesystem::exists(file.path() + ".part"));
 
-    side to({.file = true});
+    side to({.file = true, .shards = GENERATE(1u, 2u)});
     CHECK(to.r.restore("/nonexistent/snapshot").code() == errc::system);
     CHECK(to.r.restore("/etc/passwd").code() == errc::invalid_argument);
     side smaller({.file = true, .size = 16 * mib});
@@ -195,7 +195,7 @@ TEST_CASE("snapshot: what cannot be restored is refused, and the region is as be
     file.damage(20);
     CHECK(to.r.restore(file.path()).code() == errc::corrupt);
     file.damage(20);
-    stamp(page_of(to.r, 6000), 6000, 5);
+    stamp(page_of(to.r, 6000), 6000, 5); // the last shard's
     CHECK(to.r.restore(file.path()).code() == errc::wrong_state);
     CHECK(all_zero(page_of(to.r, 0)));
     CHECK(stamp_holds(page_of(to.r, 6000), 6000, 5));
@@ -204,6 +204,66 @@ TEST_CASE("snapshot: what cannot be restored is refused, and the region is as be
     REQUIRE(restored.ok());
     REQUIRE(restored.value()->wait().ok());
     CHECK(wrong_pages(to.r, 1) == 0);
+}
+
+TEST_CASE("snapshot: a region is not saved while its contents are still to come") {
+    const scratch_file file;
+    const scratch_file again;
+    side from({.file = true});
+    stamp_all(from.r, 1);
+    REQUIRE(from.r.save(file.path(), {}).ok());
+    side to({.file = true});
+    const auto restored = to.r.restore(file.path());
+    REQUIRE(restored.ok());
+    if (const auto saved = to.r.save(again.path(), {}); saved.ok())
+        CHECK(saved.value().zeros == 0);
+    REQUIRE(restored.value()->wait().ok());
+    CHECK(wrong_pages(to.r, 1) == 0);
+    const auto saved = to.r.save(again.path(), {});
+    REQUIRE(saved.ok());
+    CHECK(saved.value().zeros == 0);
+}
+
+TEST_CASE("snapshot: one restoration at a time") {
+    const scratch_file one;
+    const scratch_file two;
+    side from({.file = true});
+    stamp_all(from.r, 1);
+    REQUIRE(from.r.save(one.path(), {}).ok());
+    stamp_all(from.r, 2);
+    REQUIRE(from.r.save(two.path(), {}).ok());
+    side to({.file = true});
+    const auto first = to.r.restore(one.path());
+    REQUIRE(first.ok());
+    REQUIRE(to.r.discard(0, to.r.size()).ok());
+    if (const auto early = to.r.restore(two.path()); !early.ok()) // unless the first had ended
+        CHECK(early.code() == errc::busy);
+    CHECK(first.value()->wait().ok());
+    REQUIRE(to.r.discard(0, to.r.size()).ok());
+    const auto second = to.r.restore(two.path());
+    REQUIRE(second.ok());
+    CHECK(second.value()->wait().ok());
+    CHECK(wrong_pages(to.r, 2) == 0);
+}
+
+TEST_CASE("snapshot: where neither memory nor a tier has room, what a fault waits for comes in") {
+    const scratch_file file;
+    side from({.file = true});
+    stamp_all(from.r, 1);
+    REQUIRE(from.r.save(file.path(), {}).ok());
+    manager_config config = side::config_of({.file = true});
+    config.tiers = {file_tier_config{.path = "/var/tmp", .size = 4 * mib, .preallocate = false}};
+    manager m(config);
+    region& r = m.add_region(side::region_of({.file = true}));
+    const auto restored = r.restore(file.path());
+    REQUIRE(restored.ok());
+    // From the end, where nothing comes in by itself any more.
+    std::uint64_t wrong = 0;
+    for (std::uint64_t i = pages_in(r); i-- != 0;)
+        wrong += stamp_holds(page_of(r, i), i, 1) ? 0 : 1;
+    CHECK(wrong == 0);
+    CHECK(restored.value()->wait().ok());
+    CHECK(m.statistics().over_limit_bytes > 0);
 }
 
 TEST_CASE("snapshot: a manager may end while its region comes back") {

@@ -3,8 +3,9 @@
 
 /// The kernel of the model tests: guest memory and frames are plain arrays, the clock is set by
 /// hand, and any operation can be made to fail. Follows the real one where it hurts: two kinds of
-/// wait, no wake on EEXIST, EAGAIN while an event is unread, partial progress, poison. Frames that
-/// were given back are scribbled over, so that a use after release shows.
+/// wait, no wake on EEXIST, EAGAIN while an event is unread, partial progress, poison, page tables
+/// that stand in the way of huge pages, huge pages that are freed as a whole only. Frames that were
+/// given back are scribbled over, so that a use after release shows.
 
 #include <cstring>
 #include <deque>
@@ -33,6 +34,7 @@ class fake_kernel {
         move_in,
         copy_in,
         zero_in,
+        huge_in,
         continue_in,
         write_protect,
         poison,
@@ -45,7 +47,8 @@ class fake_kernel {
     };
 
     fake_kernel(page_count pages, page_count frames, kernel_traits traits)
-        : traits_(traits), guest_(pages), frame_full_(frames),
+        : traits_(traits), guest_(pages),
+          blocks_(traits.huge_page == 0 ? 0 : pages / traits.huge_page + 1), frame_full_(frames),
           memory_((std::size_t{pages} + frames) * page_size + page_size) {
         const auto raw = reinterpret_cast<std::uintptr_t>(memory_.data());
         base_ = memory_.data() + (page_size - raw % page_size) % page_size;
@@ -57,6 +60,7 @@ class fake_kernel {
     std::vector<fake_vcpu> vcpus;
     std::uint64_t clock_ns = 1;
     bool asks_for_write = false; ///< reads look like writes (kvm_async_pf_asks_for_write)
+    bool out_of_huge_pages = false;
 
     /// vcpu touches a page. `faulted`: it is blocked now, and a message is queued.
     access touch(fake_vcpu& cpu, page_index page, bool write) {
@@ -68,6 +72,8 @@ class fake_kernel {
                 g.zero_page = false;
             return access::done;
         }
+        if (!huge_allowed_)
+            block(page).has_table = true;
         cpu.blocked = true;
         cpu.page = page;
         cpu.protect_wait = g.mapped;
@@ -118,6 +124,23 @@ class fake_kernel {
         return n;
     }
 
+    [[nodiscard]] bool huge_allowed() const { return huge_allowed_; }
+    /// Mapped by a huge page, not by a page table.
+    [[nodiscard]] bool mapped_huge(page_index page) const {
+        return traits_.huge_page != 0 && blocks_[page.value / traits_.huge_page].mapped_huge;
+    }
+    /// Whether the page is part of a huge page, which keeps its memory even when it is gone.
+    [[nodiscard]] bool kept(page_index page) const {
+        return !blocks_.empty() && blocks_[page.value / traits_.huge_page].one_piece;
+    }
+    /// Guest pages that memory is spent on.
+    [[nodiscard]] std::size_t pages_held() const {
+        std::size_t n = 0;
+        for (std::uint32_t i = 0; i < guest_.size(); ++i)
+            n += guest_[i].mapped || kept({i}) ? 1 : 0;
+        return n;
+    }
+
     // ---- the kernel concept ---------------------------------------------------------------------
 
     [[nodiscard]] kernel_traits traits() const { return traits_; }
@@ -146,13 +169,15 @@ class fake_kernel {
             if (g.poisoned)
                 return kernel_status::exists;
             const frame_index to = frame + i;
+            if (frame_full_[to.value]) // even where there is nothing to move
+                return kernel_status::exists;
             if (!g.mapped && !g.cached) {
                 std::memset(this->frame(to), 0, page_size); // an empty frame reads as zeros
                 return kernel_status::ok;
             }
-            UFFDMM_CHECK(!frame_full_[to.value], "a frame receives one page");
             std::memcpy(this->frame(to), contents(page + i), page_size);
             frame_full_[to.value] = true;
+            split(page + i);
             g = {};
             wake_for(page + i, true); // a write-protect waiter finds the page gone
             return kernel_status::ok;
@@ -186,6 +211,33 @@ class fake_kernel {
             install(page + i, nullptr, false);
             return kernel_status::ok;
         });
+    }
+    void allow_huge(bool allow) { huge_allowed_ = allow; }
+    kernel_result huge_in(page_index page) {
+        UFFDMM_CHECK(page.value % traits_.huge_page == 0, "a block begins where it is aligned");
+        if (out_of_huge_pages)
+            return {0, kernel_status::unsupported, 12};
+        if (block(page).mapped_huge)
+            return {0, kernel_status::exists, 17};
+        const bool whole = !block(page).has_table;
+        const kernel_result r = each(op::huge_in, page, traits_.huge_page, [&](page_count i) {
+            if (guest_[page.value + i].mapped || guest_[page.value + i].poisoned)
+                return kernel_status::exists;
+            install(page + i, nullptr, false);
+            guest_[page.value + i].zero_page = false; // memory of its own
+            return kernel_status::ok;
+        });
+        if (r.done == traits_.huge_page && whole)
+            block(page) = {false, true, true};
+        return r;
+    }
+    bool split_huge(page_index page, page_count n) {
+        for (page_count i = 0; i < n; ++i)
+            if (guest_[page.value + i].mapped) {
+                split(page + i);
+                return true;
+            }
+        return false;
     }
     kernel_result continue_in(page_index page, page_count n, bool protect) {
         return each(op::continue_in, page, n, [&](page_count i) {
@@ -226,10 +278,10 @@ class fake_kernel {
     }
     kernel_result discard(page_index page, page_count n) {
         UFFDMM_CHECK(traits_.shared || !traits_.remove_events, "madvise_self_deadlock");
-        return each(op::discard, page, n, [&](page_count i) {
-            drop({page + i, 1});
-            return kernel_status::ok;
-        });
+        const kernel_result r =
+            each(op::discard, page, n, [](page_count) { return kernel_status::ok; });
+        drop({page, r.done});
+        return r;
     }
     [[nodiscard]] std::byte* frame(frame_index frame) const {
         return base_ + (guest_.size() + frame.value) * page_size;
@@ -276,6 +328,30 @@ class fake_kernel {
         bool poisoned = false;
     };
 
+    struct huge_block {
+        bool has_table = false;   ///< single pages are, or were, mapped here
+        bool mapped_huge = false; ///< by one entry
+        bool one_piece = false;   ///< freed as a whole only
+    };
+    [[nodiscard]] huge_block& block(page_index page) {
+        return blocks_.empty() ? no_block_ : blocks_[page.value / traits_.huge_page];
+    }
+    void split(page_index page) {
+        if (block(page).one_piece)
+            block(page) = {true, false, false};
+    }
+    /// Some pages of the block were unmapped.
+    void unmapped_in(page_index page) {
+        huge_block& b = block(page);
+        if (!b.one_piece)
+            return;
+        const std::uint32_t first = page.value / traits_.huge_page * traits_.huge_page;
+        bool some = false;
+        for (std::uint32_t i = first; i < first + traits_.huge_page; ++i)
+            some |= guest_[i].mapped;
+        b = some ? huge_block{true, false, true} : huge_block{b.has_table, false, false};
+    }
+
     template <typename One>
     kernel_result each(op what, page_index page, page_count n, One&& one) {
         if (discard_pending_)
@@ -297,6 +373,7 @@ class fake_kernel {
         else
             std::memset(contents(page), 0, page_size);
         guest_[page.value] = {true, traits_.shared, protect, from == nullptr, false};
+        block(page).has_table = true;
         wake_for(page, false);
     }
     void drop(page_run run) {
@@ -306,6 +383,8 @@ class fake_kernel {
             guest_[page.value].poisoned = marker; // punching a hole leaves it
             std::memset(contents(page), 0xdb, page_size);
         }
+        for (page_index page = run.first; page < run.end(); page = page + 1)
+            unmapped_in(page);
     }
     void give_back(frame_index f) {
         frame_full_[f.value] = false;
@@ -320,6 +399,9 @@ class fake_kernel {
 
     kernel_traits traits_;
     std::vector<guest_page> guest_;
+    std::vector<huge_block> blocks_;
+    huge_block no_block_;
+    bool huge_allowed_ = false;
     std::vector<bool> frame_full_;
     std::vector<std::byte> memory_;
     std::byte* base_ = nullptr;

@@ -23,7 +23,8 @@ struct fake_tier_controls {
     std::size_t capacity_pages = SIZE_MAX;
     std::atomic<bool> fail_stores{false};
     std::atomic<bool> fail_loads{false};
-    std::atomic<bool> reject_stores{false};
+    std::atomic<bool> refuse_stores{false}; ///< for now
+    std::atomic<bool> reject_stores{false}; ///< for ever
     std::atomic<bool> corrupt_next_load{false};
     std::atomic<bool> hold{false}; ///< finish nothing in poll()
     std::atomic<bool> latest_first{false};
@@ -32,7 +33,7 @@ struct fake_tier_controls {
     /// Nothing fails, fills up or is held back from now on.
     void behave() {
         capacity_pages = SIZE_MAX;
-        for (std::atomic<bool>* flag : {&fail_stores, &fail_loads, &reject_stores,
+        for (std::atomic<bool>* flag : {&fail_stores, &fail_loads, &refuse_stores, &reject_stores,
                                         &corrupt_next_load, &hold, &latest_first, &away})
             *flag = false;
     }
@@ -40,6 +41,7 @@ struct fake_tier_controls {
     std::size_t stored_pages = 0;
     std::size_t pending = 0;
     std::uint64_t loads = 0;
+    std::multiset<std::uint64_t> rejected; ///< owners, once for each time
 };
 
 class fake_tier final : public swap_tier {
@@ -143,8 +145,12 @@ class fake_tier final : public swap_tier {
     tier_status put(store_request& request) {
         if (controls_->fail_stores || controls_->away)
             return tier_status::failed;
-        if (controls_->reject_stores)
+        if (controls_->refuse_stores)
+            return tier_status::busy;
+        if (controls_->reject_stores) {
+            controls_->rejected.insert(request.owner);
             return tier_status::rejected;
+        }
         if (pages_.size() >= controls_->capacity_pages)
             return tier_status::full;
         request.slot = slot_id{next_slot_++};

@@ -15,7 +15,7 @@ namespace uffdmm::test {
 
 class look_model {
   public:
-    look_model(shard_world& w, page_run run)
+    look_model(shard_world& w, page_run run, unsigned window = 0)
         : world_(w), run_(run), records_(run.count), before_(run.count),
           memory_(std::make_unique<std::byte[]>((run.count + std::size_t{1}) * page_size)),
           command_(command::kind::peek, run, w.engine->commands()) {
@@ -26,6 +26,7 @@ class look_model {
         job_.records = records_.data();
         job_.contents = contents_;
         job_.watch = true;
+        job_.window = window;
         command_.peek = &job_;
         w.post(command_);
     }
@@ -46,7 +47,7 @@ class look_model {
                 before_[i].uncertain |= was_discarded(i);
         if (!done())
             return;
-        const std::uint64_t changed = world_.engine->changed_pages();
+        const std::uint64_t changed = world_.engine->changed_pages(job_.window);
         for (page_count i = 0; i < run_.count; ++i) {
             const page_index page = run_.first + i;
             if (before_[i].uncertain || world_.uncertain(page))

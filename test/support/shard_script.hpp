@@ -4,6 +4,7 @@
 /// Runs a string of bytes as operations on a shard_world: the model test feeds it random bytes, the
 /// fuzzer its own. Every byte string is a valid script.
 
+#include <array>
 #include <optional>
 #include <span>
 
@@ -24,19 +25,21 @@ class shard_script {
         while (!bytes_.empty()) {
             operation(world);
             world.check();
-            if (looking_)
-                looking_->check();
+            for (auto& window : looking_)
+                if (window)
+                    window->check();
         }
         injecting_ = false;
         for (auto& c : world.controls) {
-            c->fail_stores = c->fail_loads = c->reject_stores = c->hold = false;
+            c->fail_stores = c->fail_loads = c->refuse_stores = c->hold = false;
             c->capacity_pages = SIZE_MAX;
         }
         if (world.options.when_full == on_swap_full::wait)
             world.set_room(2 * pages_); // what fits nowhere may wait until there is room
         world.verify_all();
         world.steps(2000);
-        looking_.reset();
+        for (auto& window : looking_)
+            window.reset();
         world.check();
         while (!pinned_.empty())
             unpin(world);
@@ -63,6 +66,7 @@ class shard_script {
         o.traits.shared = kind == 2;
         o.traits.move = kind < 2;
         o.traits.remove_events = kind == 0;
+        o.traits.huge_page = o.traits.move && byte() % 2 == 0 ? 32 : 0;
         o.when_full = byte() % 4 == 0 ? on_swap_full::wait : on_swap_full::exceed;
         o.policy = policy_names()[byte() % policy_names().size()];
         o.prefetch = prefetcher_names()[byte() % prefetcher_names().size()];
@@ -87,7 +91,7 @@ class shard_script {
             break;
         }
         o.pages = 256 + number(256);
-        o.room = 96 + number(128);
+        o.room = o.traits.huge_page != 0 && byte() % 2 == 0 ? 4 * o.pages : 96 + number(128);
         pages_ = o.pages;
         return o;
     }
@@ -196,12 +200,14 @@ class shard_script {
         UFFDMM_CHECK(w.run_command(command::kind::unpin, pinned_.back()).ok(), "unpin after pin");
         pinned_.pop_back();
     }
-    /// A migration looks at a window; a moment later it may look at the next.
+    /// A migration looks at two windows, in turns; a moment later it may look at the next.
     void look(shard_world& w) {
-        if (looking_ && !looking_->done())
+        auto& next = looking_[next_look_];
+        if (next && !next->done())
             return;
-        looking_.reset();
-        looking_.emplace(w, any_run(page_watch::most));
+        next.reset();
+        next.emplace(w, any_run(page_watch::most), next_look_);
+        next_look_ = 1 - next_look_;
     }
     /// Contents come from elsewhere for some pages, while no vCPU is at work.
     void arrive(shard_world& w) {
@@ -224,7 +230,7 @@ class shard_script {
     }
     void disturb(shard_world& w, unsigned what) {
         if (what % 8 == 0) {
-            w.set_room(80 + number(160));
+            w.set_room(number(4) == 0 ? 3 * pages_ : 80 + number(160));
             return;
         }
         if (what % 8 == 1) {
@@ -240,7 +246,7 @@ class shard_script {
             c.fail_stores = !c.fail_stores;
             break;
         case 3:
-            c.reject_stores = !c.reject_stores;
+            c.refuse_stores = !c.refuse_stores;
             break;
         case 4:
             c.corrupt_next_load = true;
@@ -260,7 +266,8 @@ class shard_script {
     std::span<const std::uint8_t> bytes_;
     page_count pages_ = 0;
     std::vector<page_run> pinned_;
-    std::optional<look_model> looking_;
+    std::array<std::optional<look_model>, page_watch::windows> looking_;
+    unsigned next_look_ = 0;
     bool injecting_ = false;
     std::uint64_t operations_ = 0;
     unsigned period_ = 2;

@@ -191,11 +191,19 @@ class shard_world final : private waker, private squeeze_listener, private shard
     void check() const {
         engine->check_invariants();
         check_slots();
+        check_huge_pages();
         if (!check_limit || seen(event::kind::over_limit))
             return;
         // What is promised beyond the limit: stores under way may grow a tier's memory.
         UFFDMM_CHECK(money.free() >= -static_cast<std::int64_t>(bytes_of(512)),
                      "the limit is a promise");
+    }
+    /// A huge page keeps no memory that is not charged. (It may keep that of a resident page: one
+    /// that the kernel was discarding when it was installed.)
+    void check_huge_pages() const {
+        for (page_index page{0}; page.value < options.pages && !discarding(); page = page + 1)
+            UFFDMM_CHECK(os.mapped(page) || !os.kept(page) || state(page) == page_state::resident,
+                         "no huge page keeps memory of pages that are gone");
     }
     /// No slot is leaked, and none is named twice.
     void check_slots() const {

@@ -13,8 +13,8 @@
 ///                            └─ location ──────► adopted slot, swapped
 ///
 /// A fault on an arriving page waits until it is there; a discard makes it untouched, and what
-/// arrives is dropped. Warm pages are warm as long as memory is free: nothing is evicted for them,
-/// they go to a tier then, as they would from the reclaimer.
+/// arrives is dropped. Warm pages are warm as long as more than the low watermark of memory is
+/// free: nothing is evicted for them, they go to a tier then, as they would from the reclaimer.
 
 #include <array>
 #include <bit>
@@ -79,6 +79,7 @@ class arrivals {
     /// Refuses, or makes every page of the run one that can be filled, or one that is present.
     result<void> begin(const command& c, arrival_job& job) {
         UFFDMM_CHECK(c.run.count <= arrival_job::most, "as many pages as a mask has bits");
+        core_.used = true;
         job.first = c.run.first;
         job.todo = job.storing = job.turned_down = job.present = job.since_ns = 0;
         for (std::uint64_t left = job.pages; left != 0; left &= left - 1)
@@ -110,7 +111,7 @@ class arrivals {
         discards_.forget(page);
         if ((job.zeros & job.bit_of(page)) != 0)
             return;
-        entry.set(page_flag::arriving);
+        entry.expect_contents(); // a store of before is none of it
         job.todo |= job.bit_of(page);
     }
     /// However the command ends, nothing waits for it any more.
@@ -142,7 +143,7 @@ class arrivals {
             const bool in_vain = (job.turned_down & job.bit_of(page)) != 0;
             const bool to_tier =
                 !in_vain && ((job.cold & job.bit_of(page)) != 0 || !has_memory_for(run.count));
-            if (to_tier && writes_.can_store()) {
+            if (to_tier && writes_.can_store() && !may_exceed(job, stuck)) {
                 if (!may_grow_by(run.count))
                     return wait_for_memory(job, stuck);
                 handled += offer(run, job);
@@ -164,12 +165,12 @@ class arrivals {
         if (*pattern == 0 && core_.traits.shared && core_.os.discard(page, 1).done == 0)
             return false;
         page_entry& entry = core_.table[page];
-        entry.clear(page_flag::arriving);
-        if (*pattern == 0)
+        if (*pattern == 0) {
+            entry.clear(page_flag::arriving);
             return true;
+        }
         entry.set_fill_pattern(*pattern);
-        entry.apply(page_op::adopt);
-        core_.watch.changes(page);
+        core_.adopted(page);
         ++core_.counts.same_filled_pages;
         return true;
     }
@@ -196,13 +197,21 @@ class arrivals {
         return run;
     }
     [[nodiscard]] bool has_memory_for(page_count n) {
-        return core_.free_pages() >= static_cast<std::int64_t>(n) + installer_.prefetch_reserve();
+        return core_.free_pages() >= static_cast<std::int64_t>(n) + installer_.arrival_reserve();
     }
 
     /// What comes from elsewhere frees no frame, so a tier in memory grows by it.
     [[nodiscard]] bool may_grow_by(page_count n) {
-        const auto& chain = std::as_const(core_.chain);
-        return !chain.at(1).traits().counts_in_limit || core_.free_pages() >= n;
+        return !core_.chain.stores_in_memory() || core_.free_pages() >= n;
+    }
+    /// A fault waits for the job, and nothing can leave memory: as for any other fault.
+    [[nodiscard]] bool may_exceed(const arrival_job& job, bool stuck) const {
+        if (!stuck || core_.tuning.when_full != on_swap_full::exceed)
+            return false;
+        for (std::uint64_t left = job.todo; left != 0; left &= left - 1)
+            if (core_.table[page_of(job, left)].has(page_flag::waiting))
+                return true;
+        return false;
     }
     static progress wait_for_memory(arrival_job& job, bool stuck) {
         job.turned_down = 0; // a tier may have room by then
@@ -228,6 +237,14 @@ class arrivals {
         page_count n = run.count;
         while (n != 0 && !core_.try_charge(n))
             n /= 2;
+        if (n == 0 && may_exceed(job, stuck)) {
+            n = run.count;
+            core_.money.charge(bytes_of(n));
+            if (!std::exchange(over_limit_told_, true))
+                core_.observer.on_event({event::kind::over_limit, {}, 0, errc::full});
+        } else if (n != 0) {
+            over_limit_told_ = false;
+        }
         if (n == 0)
             return wait_for_memory(job, stuck);
         const auto r = installer_.fill({run.first, n}, contents_of(run.first, job));
@@ -269,10 +286,8 @@ class arrivals {
                     return false; // another mapping may have put something there
                 if (core_.os.poison(page, 1).done == 0)
                     return false;
-                entry.clear(page_flag::arriving);
-                entry.apply(page_op::adopt);
+                core_.adopted(page);
                 entry.apply(page_op::poison);
-                core_.watch.changes(page);
                 ++core_.counts.poisoned_pages;
                 core_.observer.on_event(
                     {event::kind::page_poisoned, {}, core_.os.address(page), errc::poisoned});
@@ -309,10 +324,8 @@ class arrivals {
             const result<slot_id> slot = core_.chain.at(tier).adopt(place, page.value);
             if (slot) {
                 page_entry& entry = core_.table[page];
-                entry.clear(page_flag::arriving);
                 entry.set_slot(tier, slot.value());
-                entry.apply(page_op::adopt);
-                core_.watch.changes(page);
+                core_.adopted(page);
                 return {};
             }
             if (why.code == errc::not_found)
@@ -325,6 +338,7 @@ class arrivals {
     installer<Kernel>& installer_;
     swap_out<Kernel>& writes_;
     discarder<Kernel>& discards_;
+    bool over_limit_told_ = false; ///< since the last time that there was room
 };
 
 } // namespace uffdmm

@@ -27,11 +27,12 @@ struct command final : message {
         discard,    ///< forget contents, and take them out of the guest
         pin,
         unpin,
-        query,   ///< fills `answer` from `at` on
-        peek,    ///< what the pages are, and their contents: see peek_job
-        unwatch, ///< the migration looks at no window any more
-        arrive,  ///< contents from elsewhere for the pages: see arrival_job
-        expect,  ///< contents of all pages, which are untouched, come later: faults wait for them
+        query,    ///< fills `answer` from `at` on
+        peek,     ///< what the pages are, and their contents: see peek_job
+        unwatch,  ///< the migration looks at no window any more
+        arrive,   ///< contents from elsewhere for the pages: see arrival_job
+        expect,   ///< contents of all pages, which are untouched, come later: faults wait for them
+        unexpect, ///< undoes an expect that succeeded: nothing comes
         end_leases, ///< and nobody needs the locations it has named
         prefetch,
         evict,
@@ -98,6 +99,12 @@ class command_queue {
         head_ = head_->next;
         if (head_ == nullptr)
             tail_ = nullptr;
+    }
+    [[nodiscard]] bool has(command::kind what) const {
+        const command* c = head_;
+        while (c != nullptr && c->what != what)
+            c = c->next;
+        return c != nullptr;
     }
     /// Lets the next command go first.
     void rotate() {

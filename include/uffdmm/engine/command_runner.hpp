@@ -93,6 +93,8 @@ class command_runner {
             return arrive(c);
         case command::kind::expect:
             return expect(c);
+        case command::kind::unexpect:
+            return unexpect(c);
         case command::kind::end_leases:
             for (tier_number tier = 1; tier <= core_.chain.last(); ++tier)
                 core_.chain.at(tier).end_leases();
@@ -125,11 +127,26 @@ class command_runner {
         return {};
     }
 
+    /// A huge page is discarded at once: in slices it would leave a page table behind.
+    [[nodiscard]] page_run next_discard(const command& c) const {
+        const page_run run = next_slice(c);
+        if (core_.traits.huge_page == 0)
+            return run;
+        const page_run block = core_.huge.around(c.at);
+        const page_run rest{c.at, std::min(block.end(), c.run.end()) - c.at};
+        return rest == block && core_.huge.can_be_huge(block) ? block : within(run, rest);
+    }
+    [[nodiscard]] static page_run within(page_run run, page_run other) {
+        return {run.first, std::min(run.count, other.count)};
+    }
+
     outcome discard(command& c) {
         if (c.at == c.run.first)
             if (const outcome pinned = check_pins(c); !pinned.what.ok())
                 return pinned;
-        const page_run run = next_slice(c);
+        if (c.at == c.run.first)
+            discards_.split_around(c.run);
+        const page_run run = next_discard(c);
         if (!unpoison(run))
             return unfinished();
         const kernel_result r = core_.os.discard(run.first, run.count);
@@ -267,25 +284,36 @@ class command_runner {
 
     outcome arrive(command& c) {
         using progress = typename arrivals<Kernel>::progress;
-        const progress p = arrivals_.step(c, stuck_);
+        const progress p = arrivals_.step(c, stuck_ || stopping_);
         starving_ = p.starving;
         return {p.finished, p.what};
     }
 
     outcome expect(command& c) {
+        if (!core_.used && c.run.count == core_.pages()) {
+            core_.used = true;
+            core_.table.all_arrive();
+            return {true, {}};
+        }
         const page_run run{c.at, std::min<page_count>(16 * slice, c.run.end() - c.at)};
         for (; c.at < run.end(); c.at = c.at + 1) {
             page_entry& entry = core_.table[c.at];
             const bool free = entry.state() == page_state::untouched;
             if (free && !entry.has(page_flag::arriving)) {
-                entry.set(page_flag::arriving);
-                entry.set_frame(no_frame);
+                entry.expect_contents();
                 continue;
             }
             for (page_index page = c.run.first; page < c.at; page = page + 1)
                 core_.table[page].clear(page_flag::arriving);
             return failed(errc::wrong_state, "restore: a page of the region is not untouched");
         }
+        return {c.at == c.run.end(), {}};
+    }
+
+    outcome unexpect(command& c) {
+        const page_run run{c.at, std::min<page_count>(16 * slice, c.run.end() - c.at)};
+        for (; c.at < run.end(); c.at = c.at + 1)
+            core_.table[c.at].clear(page_flag::arriving);
         return {c.at == c.run.end(), {}};
     }
 
@@ -339,7 +367,7 @@ class command_runner {
             const page_entry& entry = core_.table[page];
             if (entry.state() != page_state::staged || entry.has(page_flag::storing))
                 continue;
-            if (!writes_.has_room()) {
+            if (!writes_.has_room_for(cluster_pages)) { // it is drained once
                 c.at = page;
                 return unfinished();
             }
@@ -424,7 +452,11 @@ class command_runner {
     }
     outcome stop() {
         restoring_ = true; // nothing new is started
+        stopping_ = true;
         if (reads_.in_flight() != 0 || writes_.in_flight() != 0 || looks_.in_flight() != 0)
+            return unfinished();
+        // Somebody will wait for these, maybe later.
+        if (queue_.has(command::kind::peek) || queue_.has(command::kind::arrive))
             return unfinished();
         stopped_ = true;
         return {};
@@ -445,6 +477,7 @@ class command_runner {
     bool starving_ = false;
     bool stopped_ = false;
     bool restoring_ = false;
+    bool stopping_ = false; ///< what waits for memory gives up
 };
 
 } // namespace uffdmm

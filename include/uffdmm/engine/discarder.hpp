@@ -14,6 +14,19 @@ class discarder {
   public:
     discarder(shard_core<Kernel>& core, swap_in<Kernel>& reads) : core_(core), reads_(reads) {}
 
+    /// The pages are about to be discarded, or have just been: the huge pages that they are a part
+    /// of become single pages. The kernel frees a huge page as a whole only (partial_huge_page).
+    void split_around(page_run run) {
+        if (core_.traits.huge_page == 0 || run.count == 0)
+            return;
+        const page_run first = core_.huge.around(run.first);
+        const page_run last = core_.huge.around({run.end().value - 1});
+        const page_run before{first.first, run.first - first.first};
+        const page_run behind{run.end(), last.end() - run.end()};
+        if (!split(before) || last != first)
+            (void)split(behind);
+    }
+
     void forget(page_run run) {
         for (page_index page = run.first; page < run.end(); page = page + 1)
             forget(page);
@@ -53,6 +66,14 @@ class discarder {
     }
 
   private:
+    /// Pages of a block that stay. Returns whether there were any.
+    bool split(page_run rest) {
+        if (rest.count == 0 || !core_.os.split_huge(rest.first, rest.count))
+            return false;
+        core_.huge.has_single(rest.first);
+        return true;
+    }
+
     shard_core<Kernel>& core_;
     swap_in<Kernel>& reads_;
 };

@@ -115,10 +115,11 @@ class evictor {
     enum class turn : std::uint8_t { last, first };
 
     evict_status evict(page_index base, std::uint64_t wanted, turn when = turn::last) {
-        cluster* c = core_.frames.take(base);
+        cluster* c = cluster_for(base, wanted);
         if (c == nullptr)
             return evict_status::no_room;
-        const std::uint64_t stays = staying(base, wanted);
+        const std::uint64_t before = c->staged;
+        const std::uint64_t stays = staying(base, wanted) | before; // no move passes a full frame
         bool parked = false;
         for (std::uint64_t left = wanted; left != 0 && !parked;) {
             const auto start = static_cast<unsigned>(std::countr_zero(left));
@@ -126,7 +127,7 @@ class evictor {
             left &= ~run;
             parked = take_out(*c, start, run);
         }
-        const bool moved = c->staged != 0;
+        const bool moved = c->staged != before;
         if (!moved)
             core_.frames.give_back(*c); // as a finished one it would look like progress
         else if (when == turn::first)
@@ -136,6 +137,20 @@ class evictor {
         if (parked)
             return evict_status::parked;
         return moved ? evict_status::done : evict_status::blocked;
+    }
+
+    /// A free one; when those become scarce, the one that keeps pages of the window already, at the
+    /// price of an ioctl for each gap between them.
+    [[nodiscard]] cluster* cluster_for(page_index base, std::uint64_t wanted) {
+        if (core_.frames.crowded())
+            for (unsigned i = 0; i < window_pages(base); ++i) {
+                const page_entry& entry = core_.table[base + i];
+                if (entry.state() != page_state::staged)
+                    continue;
+                if (cluster* c = core_.frames.take_kept(entry.frame(), wanted))
+                    return c;
+            }
+        return core_.frames.take(base);
     }
 
     /// Pages of the window that are not wanted and may have contents: no ioctl may span them. The
@@ -197,6 +212,7 @@ class evictor {
         page_entry& entry = core_.table[page];
         const bool passing = entry.has(page_flag::passing);
         core_.leaves_residence(page);
+        core_.huge.has_single(page);
         entry.apply(page_op::stage);
         entry.set_frame(core_.frames.frame_of(c, index));
         // A ghost is of the guest's making; so is the time that ghosts are measured in.

@@ -5,7 +5,7 @@
 /// zeroed or poisoned, or it waits in a queue here (for memory, a buffer, or an unread event), or
 /// in a load batch. Never waits, allocates, locks or logs; never touches guest memory.
 ///
-///     read ─► events first ─► faults ─┬─ untouched ─► zeros (+ window)
+///     read ─► events first ─► faults ─┬─ untouched ─► zeros (+ window, or a huge page)
 ///                                     ├─ staged ────► take back
 ///                                     ├─ swapped ───► swap_in (+ window)
 ///                                     ├─ resident ──► unprotect, or wake: somebody was faster
@@ -17,6 +17,7 @@
 #include <span>
 
 #include "uffdmm/engine/discarder.hpp"
+#include "uffdmm/engine/huge_filler.hpp"
 #include "uffdmm/engine/installer.hpp"
 #include "uffdmm/engine/one_pass_readers.hpp"
 #include "uffdmm/engine/read_ahead.hpp"
@@ -32,9 +33,9 @@ template <kernel Kernel>
 class fault_path {
   public:
     fault_path(shard_core<Kernel>& core, installer<Kernel>& install, swap_in<Kernel>& reads,
-               read_ahead<Kernel>& ahead, discarder<Kernel>& discards)
+               read_ahead<Kernel>& ahead, discarder<Kernel>& discards, huge_filler<Kernel>& huge)
         : core_(core), installer_(install), reads_(reads), ahead_(ahead), discards_(discards),
-          waiting_(core.table), readers_(core.pages()) {}
+          huge_(huge), waiting_(core.table), readers_(core.pages()) {}
 
     /// Reads and answers one batch of messages; returns how many there were.
     std::size_t serve() {
@@ -132,15 +133,17 @@ class fault_path {
         const auto [one_pass, passed] = readers_.saw(m.thread, m.pages.first, write);
         if (one_pass) {
             ++core_.counts.one_pass_faults;
+            core_.one_pass_ns = now;
             core_.passed.add(passed);
         }
         return {m.pages.first, m.what, m.write, now, false, one_pass};
     }
 
     void handle_event(const kernel_message& m) {
-        if (m.what == kernel_message::kind::remove || m.what == kernel_message::kind::unmap)
+        if (m.what == kernel_message::kind::remove || m.what == kernel_message::kind::unmap) {
+            discards_.split_around(m.pages);
             discards_.forget(m.pages);
-        else if (m.what == kernel_message::kind::other)
+        } else if (m.what == kernel_message::kind::other)
             ++core_.counts.unexpected_messages;
     }
 
@@ -151,6 +154,8 @@ class fault_path {
             return;
         }
         const install_status status = try_answer(f);
+        if (status == install_status::pending)
+            core_.slow_fault_ns = core_.step_ns;
         slow_share_ += ((status == install_status::pending ? 256 : 0) - slow_share_) / 16;
         if (!waits(status))
             return;
@@ -231,10 +236,11 @@ class fault_path {
         return window;
     }
 
-    /// What comes in ahead of a one-pass reader is for it alone.
+    /// What comes in ahead of a one-pass reader is for it alone, unless it was in memory anyway.
     void mark_passing(page_run run) {
         for (page_index page = run.first; page < run.end(); page = page + 1)
-            if (core_.table[page].state() != page_state::resident)
+            if (const page_state state = core_.table[page].state();
+                state != page_state::resident && state != page_state::staged)
                 core_.table[page].set(page_flag::passing);
     }
 
@@ -247,6 +253,11 @@ class fault_path {
     }
 
     install_status zero_fill(const fault& f, bool write, const prefetch_window& window) {
+        if (const auto status = f.one_pass ? std::nullopt : huge_.fill(f.page)) {
+            if (*status == install_status::done)
+                core_.record(resolution::zero, f.asked_ns);
+            return *status;
+        }
         if (!core_.try_charge())
             return install_status::starved;
         page_run run = run_with(f.page, window);
@@ -266,9 +277,7 @@ class fault_path {
 
     /// Whether a neighbour's fault may fill the page with zeros.
     [[nodiscard]] bool fillable(page_index page) const {
-        const page_entry& entry = core_.table[page];
-        return entry.state() == page_state::untouched && !entry.has(page_flag::pinned) &&
-               !entry.has(page_flag::arriving);
+        return core_.fillable(page) && !core_.huge.reserves(page);
     }
 
     install_status swap_page_in(const fault& f, bool write, const prefetch_window& window) {
@@ -325,6 +334,7 @@ class fault_path {
             made_dirty(page + i);
         unprotect_end_ = page + r.done;
         core_.table[page].set(page_flag::write_prone);
+        core_.writes_ahead.was_written();
         if (r.done != 0)
             return install_status::done;
         return not_done(r.status);
@@ -347,9 +357,10 @@ class fault_path {
     /// were discarded between our reading the event and the kernel's acting on it.
     install_status fill_if_gone(page_index page) {
         const kernel_result r = core_.os.zero_in(page, 1);
-        if (r.done == 1)
+        if (r.done == 1) {
             made_dirty(page);
-        else if (r.status == kernel_status::exists)
+            discards_.split_around({page, 1});
+        } else if (r.status == kernel_status::exists)
             (void)core_.os.wake(page, 1);
         else
             return not_done(r.status);
@@ -402,6 +413,7 @@ class fault_path {
     swap_in<Kernel>& reads_;
     read_ahead<Kernel>& ahead_;
     discarder<Kernel>& discards_;
+    huge_filler<Kernel>& huge_;
     waiting_faults waiting_;
     one_pass_readers readers_;
     std::array<kernel_message, batch> messages_; ///< of serve(), here to be initialised once

@@ -53,6 +53,26 @@ class installer {
         return install({first, n}, page_op::install_zero, demanded, false, attempt);
     }
 
+    /// Maps a huge page of zeros over an untouched block, for a fault on `demanded`. The caller has
+    /// charged the block; what is not installed is uncharged here.
+    install_result huge_zeros(page_run block, page_index demanded) {
+        core_.watch.changes(block); // before the guest can write
+        const kernel_result r = core_.os.huge_in(block.first);
+        for (page_count i = 0; i < r.done; ++i)
+            core_.made_resident(block.first + i, page_op::install_zero, install_cause::huge_page);
+        core_.uncharge(block.count - r.done);
+        if (r.done > demanded - block.first)
+            core_.fresh.add(core_.table, demanded, core_.step_ns);
+        if (r.done == block.count) {
+            ++core_.counts.huge_installs;
+            return {r.done, install_status::done};
+        }
+        if (r.done != 0)
+            core_.huge.has_single(block.first);
+        return {r.done, r.status == kernel_status::again ? install_status::parked
+                                                         : install_status::starved};
+    }
+
     /// Copies `contents` into absent pages, which are swapped (op install) or staged (op
     /// take_back). The caller has charged n pages; what is not installed is uncharged here.
     /// `clean`: map write-protected and keep the slot.
@@ -85,7 +105,8 @@ class installer {
         page_entry& entry = core_.table[page];
         const frame_index frame = entry.frame();
         const bool storing = entry.has(page_flag::storing);
-        const bool clean = entry.has(page_flag::has_slot) && !write && keep_clean(entry);
+        const bool clean =
+            entry.has(page_flag::has_slot) && !write && core_.writes_ahead.stays_clean(entry);
         const bool movable = core_.traits.move && !storing && !clean;
         if (movable && take_back_by_.choose() == 1) {
             const auto status = timed_move(page, frame);
@@ -120,21 +141,15 @@ class installer {
         (void)core_.os.wake(page, 1);
     }
 
-    /// Whether a page with a slot should be mapped write-protected to keep it. A page that was
-    /// written soon after an earlier install is not worth the extra fault; every sixteenth time it
-    /// gets another chance. What comes in for a one-pass reader is not written.
-    [[nodiscard]] bool keep_clean(page_entry& entry) {
-        if (!entry.has(page_flag::write_prone) || entry.has(page_flag::passing))
-            return true;
-        if (++prone_seen_ % 16 != 0)
-            return false;
-        entry.clear(page_flag::write_prone);
-        return true;
-    }
-
     /// Free pages that prefetching must leave alone.
     [[nodiscard]] page_count prefetch_reserve() const { return prefetch_reserve_; }
-    void set_prefetch_reserve(page_count pages) { prefetch_reserve_ = pages; }
+    /// Free pages that arrivals leave alone: what finds fewer goes to a tier at once, and not to
+    /// the guest only to be evicted.
+    [[nodiscard]] page_count arrival_reserve() const { return arrival_reserve_; }
+    void set_reserves(page_count prefetch, page_count arrival) {
+        prefetch_reserve_ = prefetch;
+        arrival_reserve_ = arrival;
+    }
 
   private:
     /// Cost of giving a dead frame back in a batch, as measured on two CPUs (FACTS: 0.9-1.3 us).
@@ -274,7 +289,7 @@ class installer {
     mapping zeros_; ///< never written: maps the kernel's zero page, costs nothing
     cost_chooser take_back_by_;
     page_count prefetch_reserve_ = 0;
-    unsigned prone_seen_ = 0;
+    page_count arrival_reserve_ = 0;
 };
 
 } // namespace uffdmm

@@ -71,6 +71,7 @@ struct kernel_traits {
     bool move = false;   ///< UFFDIO_MOVE between guest and frames works
     bool poison = false;
     bool remove_events = false;
+    page_count huge_page = 0; ///< pages of a huge page, where the guest can have some; else 0
 };
 
 /// How long wait() may sleep.
@@ -107,6 +108,18 @@ concept kernel = requires(K& k, const K& ck, std::span<kernel_message> messages,
     { k.copy_in(page, n, contents, flag) } -> std::same_as<kernel_result>;
     /// Maps zeros into absent guest pages and wakes. A later write is the kernel's own affair.
     { k.zero_in(page, n) } -> std::same_as<kernel_result>;
+    /// Huge pages (traits().huge_page). A block is as many pages, aligned in the guest's mapping.
+    /// Tells the kernel whether blocks may be mapped huge. What makes a page table meanwhile (a
+    /// fault while they may not, a single page) stands in the way of a huge page for good.
+    {k.allow_huge(flag)};
+    /// Maps a huge page of zeros into the absent block that begins at `page`, and wakes.
+    /// unsupported: no such page is to be had now, and nothing was done. A block that has a page
+    /// table gets single pages, slowly.
+    { k.huge_in(page) } -> std::same_as<kernel_result>;
+    /// Makes single pages of the huge page that pages of the run are part of, so that others of it
+    /// can be freed (partial_huge_page). The run lies in one block. Returns whether any of it is
+    /// mapped. As well as it can be done: else the kernel does it when memory is short.
+    { k.split_huge(page, n) } -> std::same_as<bool>;
     /// shmem: maps pages that are in the page cache, and wakes. `flag`: write-protected.
     { k.continue_in(page, n, flag) } -> std::same_as<kernel_result>;
     /// Sets or clears write protection; clearing wakes.

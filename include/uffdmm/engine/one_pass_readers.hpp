@@ -8,6 +8,11 @@
 /// once its last faults were reads, each a little further on than the one before, over a good
 /// stretch of the shard. It stays one across pages that were resident (it jumps forward, however
 /// far), until it writes or goes back. One that has swept half of the shard may begin again.
+///
+/// A reader that sends what it reads looks at a page twice: for zeros, and a little later when it
+/// writes a batch to its socket. So a small step back ends nothing, and pages count as passed only
+/// when the reader is that much further on.
+///
 /// Threads inside a virtual CPU that scans are taken for readers too, if their faults are reads:
 /// what they have passed is the right thing to evict then as well.
 
@@ -22,7 +27,7 @@ namespace uffdmm {
 /// What a fault says of the thread that caused it.
 struct reader_progress {
     bool one_pass = false;
-    page_run passed; ///< pages it has read since its last fault; empty unless one_pass
+    page_run passed; ///< pages it has left behind since its last fault; empty unless one_pass
 };
 
 /// Owner: the shard. Remembers the latest few threads.
@@ -38,7 +43,10 @@ class one_pass_readers {
             return {};
         track& t = track_of(thread);
         const page_index before = t.last;
-        if (write || before == no_page || page < before) {
+        const bool back = before != no_page && page < before;
+        if (back && !write && before - page <= longest_step_back && is_one_pass(t))
+            return {true, {page, 0}};
+        if (write || before == no_page || back) {
             t = start(t, page, write);
         } else if (page != before) {
             const page_count step = page - before;
@@ -48,10 +56,11 @@ class one_pass_readers {
             t.swept += std::min(step, longest_step);
             t.last = page;
         }
-        if (!is_one_pass(t))
+        if (!is_one_pass(t)) {
+            t.behind = page;
             return {};
-        const bool forward = before != no_page && before < page;
-        return {true, forward ? passed(before, page) : page_run{page, 0}};
+        }
+        return {true, passed(t, page)};
     }
 
   private:
@@ -60,11 +69,17 @@ class one_pass_readers {
     static constexpr page_count most_stretch = 4096;
     /// A prefetch window, and resident pages between.
     static constexpr page_count longest_step = 1024;
+    static constexpr page_count longest_step_back = 256;
+    /// Pages behind the reader that it may look at again.
+    static constexpr page_count batch = 64;
+    /// Pages it tells of at a time, for each eviction costs a TLB flush.
+    static constexpr page_count fewest_passed = 64;
 
     struct track {
         std::uint32_t thread = 0;
         page_index last = no_page;
-        std::uint32_t faults = 0; ///< forward, in a row
+        page_index behind = no_page; ///< before it everything is passed, or was not its business
+        std::uint32_t faults = 0;    ///< forward, in a row
         page_count swept = 0;
         bool known = false; ///< was a one-pass reader to the end
         std::uint64_t used = 0;
@@ -76,11 +91,15 @@ class one_pass_readers {
     /// The thread begins anew at `page`.
     [[nodiscard]] track start(const track& t, page_index page, bool write) const {
         const bool again = !write && is_one_pass(t) && t.swept >= whole_ / 2;
-        return {t.thread, page, 0, 0, again, t.used};
+        return {t.thread, page, page, 0, 0, again, t.used};
     }
     /// What it has passed. Of a long jump the beginning: the rest was resident before it came.
-    [[nodiscard]] static page_run passed(page_index from, page_index to) {
-        return {from, std::min(to - from, longest_step)};
+    [[nodiscard]] static page_run passed(track& t, page_index page) {
+        if (t.behind.value + batch + fewest_passed > page.value)
+            return {page, 0};
+        const page_index from = t.behind;
+        t.behind = page_index{page.value - batch};
+        return {from, std::min(t.behind - from, longest_step)};
     }
 
     track& track_of(std::uint32_t thread) {

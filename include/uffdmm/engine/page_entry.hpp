@@ -159,6 +159,12 @@ class page_entry {
     [[nodiscard]] frame_index frame() const { return {a_}; }
     void set_frame(frame_index frame) { a_ = frame.value; }
 
+    /// An untouched page whose contents are to come, with no frame for them yet.
+    void expect_contents() {
+        set(page_flag::arriving);
+        set_frame(no_frame);
+    }
+
     /// Eviction clock at the last eviction, while staged, swapped or untouched again: the page's
     /// ghost. Refault distance is the clock now minus this.
     [[nodiscard]] std::uint32_t evicted_at() const { return b_; }
@@ -189,6 +195,6 @@ class page_entry {
     std::uint32_t b_ = 0; ///< resident: next · else: evicted_at
 };
 
-static_assert(sizeof(page_entry) == 16, "the promise of the README");
+static_assert(sizeof(page_entry) == 16, "the promise of ARCHITECTURE.md");
 
 } // namespace uffdmm

@@ -6,6 +6,8 @@
 /// entry costs no host memory until its OS page of entries is first written.
 
 #include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include "uffdmm/check.hpp"
 #include "uffdmm/detail/mapping.hpp"
@@ -23,22 +25,47 @@ class page_table {
     [[nodiscard]] page_count size() const { return pages_; }
     [[nodiscard]] byte_count memory_bytes() const { return memory_.size(); }
 
-    [[nodiscard]] page_entry& operator[](page_index page) {
-        UFFDMM_DCHECK(page.value < pages_, "page inside the table");
-        return entries()[page.value];
-    }
-    [[nodiscard]] const page_entry& operator[](page_index page) const {
-        UFFDMM_DCHECK(page.value < pages_, "page inside the table");
-        return entries()[page.value];
+    [[nodiscard]] page_entry& operator[](page_index page) { return entry(page); }
+    [[nodiscard]] const page_entry& operator[](page_index page) const { return entry(page); }
+
+    /// Every entry is `arriving` from now on, without a frame. Entries learn it when their window
+    /// is first looked at, so that it takes no longer for a large table than for a small one. None
+    /// may have been anything but untouched since the table was made.
+    void all_arrive() {
+        learned_.assign((windows() + 63) / 64, 0);
+        to_learn_ = windows();
     }
 
   private:
+    static constexpr page_count window = 64;
+
+    [[nodiscard]] page_count windows() const { return (pages_ + window - 1) / window; }
+
+    [[nodiscard]] page_entry& entry(page_index page) const {
+        UFFDMM_DCHECK(page.value < pages_, "page inside the table");
+        if (to_learn_ != 0) [[unlikely]]
+            learn(page.value / window);
+        return entries()[page.value];
+    }
+    void learn(page_count number) const {
+        const std::uint64_t bit = std::uint64_t{1} << (number % 64);
+        if ((learned_[number / 64] & bit) != 0)
+            return;
+        learned_[number / 64] |= bit;
+        --to_learn_;
+        const page_count first = number * window;
+        for (page_count i = first; i < pages_ && i < first + window; ++i)
+            entries()[i].expect_contents();
+    }
     [[nodiscard]] page_entry* entries() const {
         return reinterpret_cast<page_entry*>(memory_.data());
     }
 
     mapping memory_;
     page_count pages_;
+    /// Windows that know, a bit each; how many do not, 0 as a rule.
+    mutable std::vector<std::uint64_t> learned_;
+    mutable page_count to_learn_ = 0;
 };
 
 /// Doubly linked list of resident pages, threaded through the page table. A page is in at most one

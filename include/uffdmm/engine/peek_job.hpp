@@ -46,7 +46,8 @@ struct peek_job {
     location* locations = nullptr;  ///< one for each page: gets those of pages on storage that
                                     ///< other hosts see, whose slots are leased from then on.
                                     ///< nullptr: such pages are read like others
-    bool watch = false;             ///< the run (at most 64 pages) becomes the watched window
+    bool watch = false;             ///< the run (at most 64 pages) becomes a watched window
+    unsigned window = 0;            ///< which one
     std::size_t reading = 0;        ///< reads under way
 
     // Shard thread.

@@ -17,7 +17,7 @@
 ///
 /// A step classifies at most 64 pages, of which it reads at most 16 on the spot, so a fault waits
 /// for one of these at most (some 50 us of decompression). At most 64 reads of slow tiers are under
-/// way.
+/// way for each of the two windows, and 8 in all while faults wait for slow tiers, too.
 
 #include <algorithm>
 #include <array>
@@ -44,7 +44,7 @@ class peeker {
     bool step(command& c) {
         peek_job& job = *c.peek;
         if (job.watch && c.phase == 0) {
-            core_.watch.begin(c.run);
+            core_.watch.begin(job.window, c.run);
             c.phase = 1;
         }
         const page_index slice_end{c.at.value + std::min<page_count>(slice, c.run.end() - c.at)};
@@ -74,6 +74,10 @@ class peeker {
   private:
     static constexpr page_count slice = 64;
     static constexpr unsigned most_on_the_spot = 16;
+    /// Reads under way while the guest waits for slow tiers: its own would queue behind them.
+    static constexpr std::size_t most_beside_faults = 8;
+    /// How long after a fault that had to wait for a slow tier the next one is expected.
+    static constexpr std::uint64_t faults_go_on_ns = 2'000'000;
     enum class look : std::uint8_t {
         known,  ///< nothing to read, or its read is on its way
         read,   ///< read on the spot
@@ -84,9 +88,14 @@ class peeker {
         const page_entry& entry = core_.table[page];
         page_record& record = job.records[index];
         record = {};
-        core_.watch.looked(page);
+        if (job.watch)
+            core_.watch.looked(job.window, page);
         switch (entry.state()) {
         case page_state::untouched:
+            if (entry.has(page_flag::arriving)) { // zeros so far, and not its contents
+                record.kind = page_kind::unreadable;
+                record.cause = errc::busy;
+            }
             return look::known;
         case page_state::resident:
             record.kind = page_kind::resident;
@@ -154,6 +163,9 @@ class peeker {
     }
 
     bool read_later(const page_entry& entry, page_record& record, std::byte* to, peek_job& job) {
+        const bool guest_waits = core_.step_ns - core_.slow_fault_ns < faults_go_on_ns;
+        if (guest_waits && in_flight_ >= most_beside_faults)
+            return false;
         if (!job.has_room() || !core_.chain.hold(entry.tier(), entry.slot()))
             return false;
         peek_op& op = job.take();

@@ -123,9 +123,7 @@ class read_ahead {
         return n == 0 ? 0 : installer_.zeros(run.first, n, none_demanded, false).done;
     }
     [[nodiscard]] bool fillable(page_index page) const {
-        const page_entry& entry = core_.table[page];
-        return entry.state() == page_state::untouched && !entry.has(page_flag::pinned) &&
-               !entry.has(page_flag::arriving);
+        return core_.fillable(page) && !core_.huge.reserves(page);
     }
 
     shard_core<Kernel>& core_;

@@ -45,8 +45,10 @@ class reclaimer {
         const std::int64_t free = core_.free_pages();
         const bool was_active =
             std::exchange(active_, starving || free < low_ || (active_ && free < high_));
-        if (free >= low_)
+        if (free >= low_) {
             core_.may_exceed = false;
+            core_.growth_reserve = growth_reserve_;
+        }
         if (!active_) {
             fruitless_ = 0;
             waiting_since_ = 0;
@@ -77,7 +79,10 @@ class reclaimer {
     }
 
     /// Nothing is to be evicted any more, so prefetching need not leave memory for faults.
-    void stop_reserving() { installer_.set_prefetch_reserve(0); }
+    void stop_reserving() {
+        installer_.set_reserves(0, 0);
+        core_.growth_reserve = growth_reserve_ = 0;
+    }
 
     [[nodiscard]] bool active() const { return active_; }
 
@@ -118,6 +123,11 @@ class reclaimer {
     /// Slices in vain after which nothing more is expected to leave, beyond one for each staged
     /// cluster: pages busy in the kernel or pinned may hide others behind them.
     static constexpr std::size_t most_blocked = 64;
+    /// Pages by which tiers may grow, as far as free memory is kept for it.
+    static constexpr std::int64_t most_growth = 128;
+    static constexpr std::int64_t fewest_stores = 32;
+    /// How long after a one-pass reader's fault the next one is expected.
+    static constexpr std::uint64_t readers_go_on_ns = 10'000'000;
     /// When nothing can leave, how long until it is tried again.
     static constexpr std::uint64_t hopeless_ns = 10'000'000;
     /// How long other shards are given to give up what is ours.
@@ -130,8 +140,12 @@ class reclaimer {
         share_ = share;
         low_ = std::max<std::int64_t>(share * core_.tuning.low_watermark_permille / 1000, 32);
         high_ = std::max(share * core_.tuning.high_watermark_permille / 1000, 2 * low_);
-        staged_target_ = share * core_.tuning.staged_percent / 100;
-        installer_.set_prefetch_reserve(static_cast<page_count>(low_ / 2));
+        staged_target_ = std::max<std::int64_t>(share * core_.tuning.staged_percent / 100, 1);
+        core_.growth_reserve = growth_reserve_ =
+            static_cast<page_count>(std::min(low_ / 2, most_growth));
+        // Prefetching may start reclaim, arrivals need not.
+        installer_.set_reserves(static_cast<page_count>(low_ / 4 * 3),
+                                static_cast<page_count>(low_));
         core_.policy->resize(
             static_cast<page_count>(std::max<std::int64_t>(share - staged_target_, 64)));
     }
@@ -157,13 +171,19 @@ class reclaimer {
     need slice(bool starving) {
         if (release_dead(starving))
             return went_on();
-        const bool offered = core_.free_pages() + freeing() < high_ && writes_.drain_oldest();
+        if (!starving && reader_is_at_work())
+            return need::nothing;
+        const bool offers = may_offer();
+        // What a one-pass reader has left behind goes before staged pages that the guest may miss.
+        if (offers && passing_first_ == 0 && evict_passed() == evict_status::done)
+            return went_on();
+        const bool offered = offers && drain_oldest();
         const bool freed = std::exchange(freed_, writes_.freed()) != freed_;
         if (offered && freed)
             return went_on();
         evict_status how = evict_status::done;
         bool evicted = false;
-        if (core_.frames.staged() < staged_most()) {
+        if (pending() < staged_target_) {
             how = evict();
             evicted = how == evict_status::done;
         }
@@ -189,6 +209,7 @@ class reclaimer {
             if (others_may_give())
                 return need::writes;
             try_again_at_ = core_.step_ns + hopeless_ns;
+            core_.growth_reserve = 0; // nothing is stored, so nothing grows
             return need::tiers;
         }
         return writes_.in_flight() != 0 ? need::writes : need::more;
@@ -204,12 +225,12 @@ class reclaimer {
         return core_.step_ns - waiting_since_ < patience_ns;
     }
 
-    /// Pages that may be staged. More than usual while tiers would take pages but turn down those
-    /// that are staged (incompressible ones): others may leave in their stead.
-    [[nodiscard]] page_count staged_most() const {
-        const bool choosy = fruitless_ != 0 && core_.chain.can_store(1, core_.step_ns);
-        return static_cast<page_count>(
-            std::max<std::int64_t>(choosy ? share_ / 2 : staged_target_, 1));
+    /// Staged pages that wait for their turn. What the tiers do not want stays where it is, and
+    /// others leave in its stead; but where that is half of the memory, the rest is likely to be
+    /// no better, and is of more use in the guest.
+    [[nodiscard]] std::int64_t pending() const {
+        const auto kept = std::int64_t{core_.frames.kept()};
+        return std::int64_t{core_.frames.staged()} - std::min(kept, share_ / 2);
     }
 
     /// Few at a time cost a TLB flush each, so they are collected; the fewer, the more urgent.
@@ -220,6 +241,22 @@ class reclaimer {
         return dead >= worth && release(true) != 0;
     }
 
+    /// A one-pass reader will soon have left pages behind, and there is room until then: nothing
+    /// that the guest uses has to go. Its next fault tells which.
+    [[nodiscard]] bool reader_is_at_work() {
+        return passing_first_ == 0 && core_.passed.empty() && core_.one_pass_ns != 0 &&
+               core_.step_ns - core_.one_pass_ns < readers_go_on_ns &&
+               core_.free_pages() > std::int64_t{growth_reserve_};
+    }
+    /// Stores into memory of ours are under way for no more than there is room for, lest they
+    /// exceed the limit until their frames are given back; a few always are.
+    [[nodiscard]] bool may_offer() {
+        const std::int64_t free = core_.free_pages();
+        if (free + freeing() >= high_)
+            return false;
+        return !core_.chain.stores_in_memory() ||
+               std::int64_t{core_.frames.storing()} < std::max(free, fewest_stores);
+    }
     /// Frames that will be free soon.
     [[nodiscard]] std::int64_t freeing() const {
         return std::int64_t{core_.frames.dead()} + core_.frames.storing();
@@ -243,8 +280,18 @@ class reclaimer {
         return how;
     }
 
+    [[nodiscard]] evict_status evict_passed() {
+        const evict_status how = evictor_.evict_passed();
+        passing_first_ += how == evict_status::done ? 1 : 0;
+        return how;
+    }
+    [[nodiscard]] bool drain_oldest() {
+        passing_first_ -= passing_first_ != 0 ? 1 : 0;
+        return writes_.drain_oldest();
+    }
+
     evict_status evict_once() {
-        const evict_status passed = evictor_.evict_passed();
+        const evict_status passed = evict_passed();
         const bool settled = passed != evict_status::nothing && passed != evict_status::blocked;
         return settled ? passed : evictor_.evict_cluster();
     }
@@ -257,9 +304,11 @@ class reclaimer {
     std::int64_t low_ = 0;           ///< pages
     std::int64_t high_ = 0;          ///< pages
     std::int64_t staged_target_ = 0; ///< pages
+    page_count growth_reserve_ = 0;
     byte_count charged_tier_memory_ = 0;
-    std::uint64_t freed_ = 0;         ///< writes_.freed() at the last slice
-    std::size_t fruitless_ = 0;       ///< slices without progress in a row
+    std::size_t passing_first_ = 0; ///< clusters of a reader's pages that are staged as the oldest
+    std::uint64_t freed_ = 0;       ///< writes_.freed() at the last slice
+    std::size_t fruitless_ = 0;     ///< slices without progress in a row
     std::uint64_t waiting_since_ = 0; ///< for other shards; 0: not waiting
     std::uint64_t try_again_at_ = 0;
     unsigned asked_ = 0;

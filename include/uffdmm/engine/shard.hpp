@@ -31,8 +31,8 @@ class shard final : private tier_client {
           buffers_(buffer_pages(os.frames())), installer_(core_),
           reads_(core_, installer_, buffers_, *this, load_batch_count),
           writes_(core_, buffers_, *this), looks_(core_, *this), evictor_(core_),
-          discarder_(core_, reads_), ahead_(core_, installer_, reads_),
-          faults_(core_, installer_, reads_, ahead_, discarder_),
+          discarder_(core_, reads_), huge_(core_, installer_), ahead_(core_, installer_, reads_),
+          faults_(core_, installer_, reads_, ahead_, discarder_, huge_),
           reclaim_(core_, installer_, evictor_, writes_),
           commands_(core_, installer_, faults_, reads_, writes_, evictor_, reclaim_, discarder_,
                     looks_) {
@@ -41,6 +41,7 @@ class shard final : private tier_client {
         core_.money.charge(metadata);
         settle_own_memory();
         reclaim_.settle_tier_memory();
+        huge_.step(); // before the guest's first fault
     }
     shard(const shard&) = delete;
     shard& operator=(const shard&) = delete;
@@ -54,6 +55,7 @@ class shard final : private tier_client {
     /// Shard thread. One round; returns how long the thread may sleep before the next.
     wait_hint step() {
         core_.step_ns = core_.os.now_ns();
+        huge_.step();
         bool worked = mail_.drain() != 0;
         if (in_flight() != 0 || ++rounds_ % 256 == 0)
             core_.chain.poll(*this);
@@ -98,7 +100,9 @@ class shard final : private tier_client {
         return reads_.in_flight() + writes_.in_flight() + looks_.in_flight();
     }
     /// Any thread: page_watch::changed().
-    [[nodiscard]] std::uint64_t changed_pages() const { return core_.watch.changed(); }
+    [[nodiscard]] std::uint64_t changed_pages(unsigned window = 0) const {
+        return core_.watch.changed(window);
+    }
     /// Any thread: takes the page that a fault waits for while its contents are to come.
     [[nodiscard]] page_index take_awaited() {
         return {core_.awaited.exchange(no_page.value, std::memory_order_relaxed)};
@@ -122,14 +126,22 @@ class shard final : private tier_client {
 
     bool tidy() { return reclaim_.tidy() || buffers_.trim(); }
 
-    /// Charges what pools that grow with use have grown by. A page being read is charged as the
-    /// resident page it will be, and its memory is the buffer: that is counted once.
-    void settle_own_memory() {
+    /// A page being read is charged as the resident page it will be, and its memory is the buffer:
+    /// that is counted once.
+    [[nodiscard]] byte_count own_memory() const {
         const byte_count arriving = std::min(bytes_of(reads_.reading()), buffers_.memory_bytes());
-        const byte_count now = core_.frames.memory_bytes() + buffers_.memory_bytes() - arriving +
-                               reads_.memory_bytes() + writes_.memory_bytes();
+        return core_.frames.memory_bytes() + buffers_.memory_bytes() - arriving +
+               reads_.memory_bytes() + writes_.memory_bytes();
+    }
+    /// Charges what pools that grow with use have grown by.
+    void settle_own_memory() {
+        byte_count now = own_memory();
         if (now == own_memory_)
             return;
+        // Buffers that a burst has left go at once where there is no room for them.
+        const auto more = static_cast<std::int64_t>(now) - static_cast<std::int64_t>(own_memory_);
+        if (more > core_.money.available() && buffers_.trim())
+            now = own_memory();
         if (now > own_memory_)
             core_.money.charge(now - own_memory_);
         else
@@ -198,6 +210,7 @@ class shard final : private tier_client {
     peeker<Kernel> looks_;
     evictor<Kernel> evictor_;
     discarder<Kernel> discarder_;
+    huge_filler<Kernel> huge_;
     read_ahead<Kernel> ahead_;
     fault_path<Kernel> faults_;
     reclaimer<Kernel> reclaim_;

@@ -4,6 +4,7 @@
 /// What the parts of a shard share: the kernel, the page table, the policy, the frames, the tiers,
 /// the account and the counters. Everything is passed in; nothing here runs by itself.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -14,12 +15,14 @@
 #include "uffdmm/engine/counter.hpp"
 #include "uffdmm/engine/fresh_pages.hpp"
 #include "uffdmm/engine/histogram.hpp"
+#include "uffdmm/engine/huge_blocks.hpp"
 #include "uffdmm/engine/kernel.hpp"
 #include "uffdmm/engine/page_table.hpp"
 #include "uffdmm/engine/page_watch.hpp"
 #include "uffdmm/engine/passing_pages.hpp"
 #include "uffdmm/engine/staging.hpp"
 #include "uffdmm/engine/tier_chain.hpp"
+#include "uffdmm/engine/write_forecast.hpp"
 #include "uffdmm/policy.hpp"
 #include "uffdmm/prefetcher.hpp"
 #include "uffdmm/stats.hpp"
@@ -56,6 +59,7 @@ struct shard_counters {
     counter prefetched_pages;
     counter prefetch_hits;
     counter prefetch_waste;
+    counter huge_installs;
     counter one_pass_faults;
     counter unexpected_messages;
     counter foreign_pages;
@@ -87,7 +91,8 @@ struct shard_core {
                std::vector<std::unique_ptr<swap_tier>> tiers, shard_observer& watcher)
         : os(k), traits(k.traits()), tuning(tune), table(k.pages()), frames(k.frames()),
           chain(std::move(tiers)), money(shared, k.pages(), squeezed), policy(make_policy(table)),
-          prefetch(make_prefetcher(k.pages())), observer(watcher) {}
+          prefetch(make_prefetcher(k.pages())), observer(watcher),
+          huge(k.pages(), k.address({0}), k.traits().huge_page) {}
 
     Kernel& os;
     const kernel_traits traits;
@@ -101,21 +106,29 @@ struct shard_core {
     shard_observer& observer;
     shard_counters counts;
     std::uint32_t clock = 0; ///< pages evicted so far: the unit of refault distance
+    /// Free pages that not even faults take: stores under way may grow a tier's memory before the
+    /// frames they free are given back.
+    page_count growth_reserve = 0;
     bool may_exceed = false; ///< nothing can be reclaimed: faults are served beyond the limit
+    bool used = false;       ///< some page has not always been untouched
     fresh_pages fresh;
     passing_pages passed; ///< what one-pass readers have done with
     page_watch watch;     ///< what a migration looks at
+    huge_blocks huge;
+    write_forecast writes_ahead;
     /// A page that a fault waits for although its contents are to come; no_page if none does.
     /// Relaxed: a hint to who brings them, which is set again as long as the fault waits.
     std::atomic<std::uint32_t> awaited{no_page.value};
-    std::uint64_t step_ns = 0; ///< the clock at the start of this step
+    std::uint64_t step_ns = 0;       ///< the clock at the start of this step
+    std::uint64_t one_pass_ns = 0;   ///< step in which a one-pass reader last faulted
+    std::uint64_t slow_fault_ns = 0; ///< step in which a fault last had to wait for a slow tier
 
     [[nodiscard]] page_count pages() const { return table.size(); }
 
     /// Charges one page, or `n`, for something about to become resident. `reserve`: free pages to
     /// leave alone, for what nobody waits for.
     [[nodiscard]] bool try_charge(page_count n = 1, page_count reserve = 0) {
-        if (money.try_charge(bytes_of(n), bytes_of(reserve)))
+        if (money.try_charge(bytes_of(n), bytes_of(std::max(reserve, growth_reserve))))
             return true;
         if (!may_exceed || reserve != 0)
             return false;
@@ -154,13 +167,31 @@ struct shard_core {
             chain.release(tier, slot);
     }
 
+    /// Whether the page may be filled with zeros although nobody has asked for it.
+    [[nodiscard]] bool fillable(page_index page) const {
+        const page_entry& entry = table[page];
+        return entry.state() == page_state::untouched && !entry.has(page_flag::pinned) &&
+               !entry.has(page_flag::arriving);
+    }
+
+    /// Contents that came from elsewhere are where the page's slot says.
+    void adopted(page_index page) {
+        used = true;
+        table[page].clear(page_flag::arriving);
+        table[page].apply(page_op::adopt);
+        watch.changes(page);
+    }
+
     /// Bookkeeping of a page that `op` just made resident (already charged). The entry's links
     /// belong to the policy from here on.
     void made_resident(page_index page, page_op op, install_cause cause) {
+        used = true;
         watch.changes(page);
         page_entry& entry = table[page];
         const std::uint32_t how_far = distance(entry);
-        if (entry.has(page_flag::passing) && cause != install_cause::prefetch)
+        if (cause == install_cause::huge_page)
+            entry.clear(page_flag::passing);
+        else if (entry.has(page_flag::passing) && cause != install_cause::prefetch)
             cause = install_cause::one_pass;
         if (how_far != UINT32_MAX && is_proof(cause))
             ++counts.refaults;
@@ -172,9 +203,11 @@ struct shard_core {
         if (cause == install_cause::prefetch) {
             entry.set(page_flag::prefetched);
             ++counts.prefetched_pages;
-        } else {
+        } else if (cause != install_cause::huge_page) {
             fresh.add(table, page, step_ns);
         }
+        if (cause != install_cause::huge_page)
+            huge.has_single(page);
         ++counts.resident_pages;
         policy->installed(page, cause, how_far);
     }
@@ -198,7 +231,8 @@ struct shard_core {
 
     /// Whether an installation says that the guest works with the page.
     [[nodiscard]] static bool is_proof(install_cause cause) {
-        return cause != install_cause::prefetch && cause != install_cause::one_pass;
+        return cause != install_cause::prefetch && cause != install_cause::one_pass &&
+               cause != install_cause::huge_page;
     }
 
     void publish() { counts.staged_pages.set(frames.taken()); }

@@ -7,14 +7,18 @@
 /// page base+i in frame first+i, so one ranged move fills it and one run empties it.
 ///
 ///     free ─take─► taken ─commit─► fifo ─pop_oldest─► draining ─last page gone─► finished ─┐
-///      ▲                            ▲                    │                                 │
-///      │                            └──── requeue ───────┘ (store failed)                  │
+///      ▲             ▲              ▲                    │ │                               │
+///      │             │              └──── requeue ───────┘ │ (store failed)                │
+///      │             └──take_kept── kept ◄─────────────────┘ (no tier wants what is left)  │
 ///      └───────────────────────────── released ◄───────────────────────────────────────────┘
 ///
 /// Each frame that holds memory has exactly one of three bits:
 ///   staged   the frame is the authoritative copy of its page
 ///   storing  a tier reads the frame; authoritative only while the page entry still names it
 ///   dead     nobody needs the contents; the memory is taken until released
+///
+/// A staged frame may be `kept` too: every tier has turned its contents down (they do not
+/// compress) and would again, so it is offered to none until the guest takes the page back.
 
 #include <algorithm>
 #include <array>
@@ -46,11 +50,12 @@ struct holed_tag;
 
 struct cluster : boost::intrusive::list_base_hook<>,
                  boost::intrusive::list_base_hook<boost::intrusive::tag<holed_tag>> {
-    enum class place : std::uint8_t { free, taken, fifo, draining, finished };
+    enum class place : std::uint8_t { free, taken, fifo, draining, kept, finished };
 
     page_index base; ///< first page of the window
     place where = place::free;
     std::uint64_t staged = 0;
+    std::uint64_t kept = 0; ///< of the staged ones
     std::uint64_t storing = 0;
     std::uint64_t dead = 0;
 };
@@ -58,7 +63,8 @@ struct cluster : boost::intrusive::list_base_hook<>,
 /// Owner: the shard. Never allocates after construction.
 class staging {
   public:
-    explicit staging(page_count frames) : clusters_(frames / cluster_pages) {}
+    explicit staging(page_count frames)
+        : clusters_(frames / cluster_pages), most_(frames / cluster_pages) {}
     staging(const staging&) = delete;
     staging& operator=(const staging&) = delete;
     ~staging() {
@@ -68,6 +74,7 @@ class staging {
     }
 
     [[nodiscard]] page_count staged() const { return staged_; }   ///< frames
+    [[nodiscard]] page_count kept() const { return kept_; }       ///< staged frames
     [[nodiscard]] page_count storing() const { return storing_; } ///< frames
     [[nodiscard]] page_count dead() const { return dead_; }       ///< frames
     /// Frames that hold memory.
@@ -79,7 +86,7 @@ class staging {
     [[nodiscard]] std::size_t fifo_size() const {
         return lists_[static_cast<unsigned>(cluster::place::fifo)].size();
     }
-    /// Clusters that hold contents.
+    /// Clusters that hold contents which tiers may take.
     [[nodiscard]] std::size_t living() const {
         return fifo_size() + lists_[static_cast<unsigned>(cluster::place::draining)].size();
     }
@@ -104,13 +111,29 @@ class staging {
         c.base = base;
         return &c;
     }
+    /// Whether what is kept takes so many clusters that more of it should join them.
+    [[nodiscard]] bool crowded() const {
+        return lists_[static_cast<unsigned>(cluster::place::kept)].size() > most_ / 2 ||
+               !has_free_cluster();
+    }
+    /// The cluster of `frame`, whose pages are all kept, so that `more` pages of its window can
+    /// join them; nullptr if it is not such a one, or has no room for them. End with commit().
+    [[nodiscard]] cluster* take_kept(frame_index frame, std::uint64_t more) {
+        cluster& c = cluster_of(frame);
+        if (c.where != cluster::place::kept || (c.dead & more) != 0)
+            return nullptr;
+        move(c, cluster::place::taken);
+        return &c;
+    }
     /// Page base+index is in its frame now.
     void add(cluster& c, unsigned index) {
         c.staged |= bit(index);
         ++staged_;
     }
-    /// Nothing was put in: it is free again.
-    void give_back(cluster& c) { move(c, cluster::place::free); }
+    /// Nothing was put in: it is what it was before, free or kept.
+    void give_back(cluster& c) {
+        move(c, c.staged == 0 ? cluster::place::free : cluster::place::kept);
+    }
     /// The youngest from now on.
     void commit(cluster& c) { settle(c, cluster::place::fifo); }
     /// The oldest from now on: nobody will want its pages back.
@@ -126,7 +149,8 @@ class staging {
         list& fifo = list_of(cluster::place::fifo);
         return fifo.empty() ? nullptr : pop(fifo.front());
     }
-    /// The same for the cluster that holds `frame`; nullptr if it is being drained already.
+    /// The same for the cluster that holds `frame`; nullptr if it is being drained already, or
+    /// holds only what is kept.
     [[nodiscard]] cluster* pop_holder(frame_index frame) {
         cluster& c = cluster_of(frame);
         return c.where == cluster::place::fifo ? pop(c) : nullptr;
@@ -164,18 +188,25 @@ class staging {
         c.storing |= bit(index_of(frame));
         ++storing_;
     }
-    /// The tier is done with the frame. `keep`: it is still the authoritative copy.
-    void end_storing(frame_index frame, bool keep) {
+    /// What becomes of a frame when the tiers are done with it.
+    enum class fate : std::uint8_t {
+        dead,
+        staged, ///< still the authoritative copy, to be offered again
+        kept    ///< the same, not to be offered again
+    };
+    void end_storing(frame_index frame, fate then) {
         cluster& c = cluster_of(frame);
         const std::uint64_t mask = bit(index_of(frame));
         UFFDMM_CHECK((c.storing & mask) != 0, "the frame was being stored");
         c.storing &= ~mask;
         --storing_;
-        if (keep) {
+        if (then == fate::dead) {
+            add_dead(c, mask);
+        } else {
             c.staged |= mask;
             ++staged_;
-        } else {
-            add_dead(c, mask);
+            c.kept |= then == fate::kept ? mask : 0;
+            kept_ += then == fate::kept ? 1 : 0;
         }
         if (c.storing == 0)
             settle(c, cluster::place::fifo);
@@ -204,10 +235,13 @@ class staging {
         list_of(to).splice(list_of(to).end(), list_of(c.where), list::s_iterator_to(c));
         c.where = to;
     }
-    /// Into `place`, or to finished if no page is left in the cluster. Moving within the same list
-    /// would make it young, so that is left out.
+    /// Into `place`; to finished if no page is left in the cluster, to kept if no other is. Moving
+    /// within the same list would make it young, so that is left out.
     void settle(cluster& c, cluster::place place) {
-        const auto to = (c.staged | c.storing) == 0 ? cluster::place::finished : place;
+        const std::uint64_t alive = c.staged | c.storing;
+        const auto to = alive == 0        ? cluster::place::finished
+                        : alive == c.kept ? cluster::place::kept
+                                          : place;
         if (to != c.where)
             move(c, to);
     }
@@ -228,14 +262,18 @@ class staging {
     }
     void clear_staged(cluster& c, unsigned index) {
         UFFDMM_CHECK((c.staged & bit(index)) != 0, "the frame was staged");
+        kept_ -= (c.kept & bit(index)) != 0 ? 1 : 0;
         c.staged &= ~bit(index);
+        c.kept &= ~bit(index);
         --staged_;
     }
 
     growing_table<cluster> clusters_;
-    std::array<list, 5> lists_;
+    page_count most_; ///< clusters
+    std::array<list, 6> lists_;
     holed_list holed_; ///< clusters with dead frames, wherever they are
     page_count staged_ = 0;
+    page_count kept_ = 0; ///< of the staged ones
     page_count storing_ = 0;
     page_count dead_ = 0;
 };

@@ -168,7 +168,7 @@ class swap_in {
     }
     [[nodiscard]] bool stays_clean(page_entry& entry, bool write, bool in_window) {
         const bool streamed = in_window || entry.has(page_flag::passing);
-        return !write && retained(entry.tier(), streamed) && installer_.keep_clean(entry);
+        return !write && retained(entry.tier(), streamed) && core_.writes_ahead.stays_clean(entry);
     }
 
     struct load_kind {

@@ -102,7 +102,7 @@ class swap_out final : public store_listener {
         std::size_t n = 0;
         bool progress = false;
         const bool can_store = core_.chain.can_store(1, core_.os.now_ns());
-        for (std::uint64_t left = c.staged; left != 0; left &= left - 1) {
+        for (std::uint64_t left = c.staged & ~c.kept; left != 0; left &= left - 1) {
             const auto index = static_cast<unsigned>(std::countr_zero(left));
             const page_index page = c.base + index;
             if (drop_without_write(page)) {
@@ -125,6 +125,7 @@ class swap_out final : public store_listener {
         if (entry.has(page_flag::has_slot)) {
             entry.apply(page_op::drop);
             ++core_.counts.dropped_clean;
+            core_.writes_ahead.left_clean();
         } else {
             const auto pattern = fill_pattern_of(core_.os.frame(frame));
             if (!pattern)
@@ -180,10 +181,8 @@ class swap_out final : public store_listener {
             core_.chain.release(op.tier, op.slot);
         if (op.arrival != nullptr) {
             if (valid) {
-                entry.clear(page_flag::arriving);
                 entry.set_slot(op.tier, op.slot);
-                entry.apply(page_op::adopt);
-                core_.watch.changes(op.page);
+                core_.adopted(op.page);
             }
             end_arrival(op, false);
         } else if (op.frame != no_frame) {
@@ -194,7 +193,7 @@ class swap_out final : public store_listener {
                 ++core_.counts.swapped_out;
                 ++freed_;
             }
-            core_.frames.end_storing(op.frame, false);
+            core_.frames.end_storing(op.frame, staging::fate::dead);
         } else {
             if (valid) {
                 entry.clear(page_flag::demoting);
@@ -216,7 +215,10 @@ class swap_out final : public store_listener {
         } else if (op.frame != no_frame) {
             if (valid)
                 entry.clear(page_flag::storing);
-            core_.frames.end_storing(op.frame, valid);
+            core_.frames.end_storing(op.frame, !valid ? staging::fate::dead
+                                               : core_.chain.is_unwanted(op)
+                                                   ? staging::fate::kept
+                                                   : staging::fate::staged);
         } else {
             if (valid)
                 entry.clear(page_flag::demoting);
@@ -318,6 +320,7 @@ class swap_out final : public store_listener {
         store_op& op = *free_;
         free_ = op.next;
         op.next = nullptr;
+        op.refusals = 0;
         ++in_flight_;
         return op;
     }

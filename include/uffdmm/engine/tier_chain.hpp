@@ -34,6 +34,7 @@ struct store_op : store_request {
     page_index page;
     frame_index frame = no_frame;   ///< swap-out: the staged frame · demotion: no_frame
     tier_number tier = 0;           ///< where it is being stored now
+    tier_number refusals = 0;       ///< tiers that turned the contents themselves down
     tier_number from = 0;           ///< demotion: where it comes from
     slot_id old_slot = no_slot;     ///< demotion: the slot it comes from
     arrival_job* arrival = nullptr; ///< contents from elsewhere: whose
@@ -88,6 +89,10 @@ class tier_chain {
                 remote_[remotes_++] = tier;
     }
 
+    /// Whether what is stored, in the first tier at least, takes memory of the limit.
+    [[nodiscard]] bool stores_in_memory() const {
+        return last() != 0 && at(1).traits().counts_in_limit;
+    }
     /// Number of the last tier; tiers are 1..last().
     [[nodiscard]] tier_number last() const { return static_cast<tier_number>(tiers_.size()); }
     /// For calls that may change what the tier holds.
@@ -111,6 +116,9 @@ class tier_chain {
         if (holds_.remove(tier, slot))
             at(tier).release(slot);
     }
+
+    /// Whether no tier takes the contents of an op that ended in not_stored(), now or later.
+    [[nodiscard]] bool is_unwanted(const store_op& op) const { return op.refusals == last(); }
 
     /// Whether a store starting at `first` has any tier to go to now.
     [[nodiscard]] bool can_store(tier_number first, std::uint64_t now_ns) const {
@@ -153,6 +161,10 @@ class tier_chain {
             listener.stored(op);
             return;
         case tier_status::rejected:
+            ++op.refusals;
+            ++counts.rejected;
+            break;
+        case tier_status::busy:
             ++counts.rejected;
             break;
         case tier_status::full:

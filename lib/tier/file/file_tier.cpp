@@ -40,7 +40,7 @@ tier_traits traits_of(std::string name, tier_latency latency, bool shared) {
 
 tier_status status_of_failed_write(std::int64_t os_errno) {
     if (os_errno == EBUSY) // these slots may not be written to for a while; others may
-        return tier_status::rejected;
+        return tier_status::busy;
     return os_errno == ENOSPC || os_errno == EDQUOT ? tier_status::full : tier_status::failed;
 }
 
@@ -81,7 +81,7 @@ void file_tier::do_store(std::span<store_request* const> requests, tier_client& 
         return;
     }
     if (sharing_ != nullptr && !sharing_->admit(requests.size())) {
-        refuse_all(requests, tier_status::rejected);
+        refuse_all(requests, tier_status::busy);
         deliver(client);
         return;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// A request to the server: read, write or trim.
+/// A request to the server: read, write, trim or flush.
 ///
 ///     shard thread ─ nbd_link::submit() ─► I/O thread: waits, sent, sent again ... ─►
 ///     nbd_requester::ended()
@@ -41,12 +41,12 @@ class nbd_requester {
 
 /// Owned by the requester; while the link has it, nobody touches it or its buffers.
 struct nbd_command final : message {
-    enum class kind : std::uint8_t { read, write, trim };
+    enum class kind : std::uint8_t { read, write, trim, flush };
 
     kind what = kind::read;
     std::uint64_t offset = 0;       ///< in the export
     std::uint32_t bytes = 0;        ///< those of the vectors
-    std::span<const iovec> vectors; ///< none for a trim
+    std::span<const iovec> vectors; ///< none for a trim, nor for a flush
     std::int64_t result = 0;        ///< bytes done, which may be fewer, or -errno
     void* tag = nullptr;            ///< the requester's
     nbd_requester* from = nullptr;

@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <utility>
 
+#include <fcntl.h>
 #include <libnbd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace uffdmm {
 namespace {
@@ -44,13 +46,25 @@ nbd_connection::~nbd_connection() {
     detach();
 }
 
-void nbd_connection::open(nbd_session session) {
+bool nbd_connection::open(nbd_session session) noexcept {
+    // libnbd closes its descriptor when the server does, inside calls of ours. The number may be
+    // another thread's then, so the socket that Asio waits for is one of ours.
+    const int socket = ::fcntl(::nbd_aio_get_fd(session.get()), F_DUPFD_CLOEXEC, 0);
+    if (socket < 0)
+        return false;
+    boost::system::error_code error;
+    socket_.assign(socket, error);
+    if (error) {
+        ::close(socket);
+        errno = error.value();
+        return false;
+    }
     session_ = std::move(session);
     ++number_;
     waits_to_read_ = false;
     waits_to_write_ = false;
-    socket_.assign(::nbd_aio_get_fd(session_.get()));
     wait_for_socket();
+    return true;
 }
 
 bool nbd_connection::over() const noexcept {
@@ -76,6 +90,9 @@ int nbd_connection::send(nbd_command& command, std::byte* buffer) noexcept {
         break;
     case nbd_command::kind::trim:
         cookie = ::nbd_aio_trim(h, command.sent_bytes, command.offset, then, 0);
+        break;
+    case nbd_command::kind::flush:
+        cookie = ::nbd_aio_flush(h, then, 0);
         break;
     }
     if (cookie >= 0)
@@ -146,10 +163,9 @@ void nbd_connection::wait_for_socket() noexcept {
         });
 }
 
-/// The descriptor is libnbd's, which closes it.
 void nbd_connection::detach() noexcept {
-    if (socket_.is_open())
-        (void)socket_.release();
+    boost::system::error_code ignored;
+    socket_.close(ignored);
     ++number_;
 }
 

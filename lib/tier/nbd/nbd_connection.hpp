@@ -42,8 +42,9 @@ class nbd_connection {
     nbd_connection& operator=(const nbd_connection&) = delete;
     ~nbd_connection();
 
-    /// Takes over a session whose handshake is done.
-    void open(nbd_session session);
+    /// Takes over a session whose handshake is done. False, with errno, and the session is dropped,
+    /// where the process has no descriptor left.
+    [[nodiscard]] bool open(nbd_session session) noexcept;
     [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
     /// Whether a ready connection is broken, though the listener may not have been told yet.
     [[nodiscard]] bool over() const noexcept;

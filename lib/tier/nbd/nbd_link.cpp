@@ -87,6 +87,7 @@ nbd_link::nbd_link(const nbd_tier_config& config)
     bytes_ = (config_.size == 0 ? e.bytes : config_.size) & ~std::uint64_t{page_size - 1};
     most_bytes_ = std::min<std::uint32_t>(e.most_bytes & ~std::uint32_t{page_size - 1},
                                           bounce_buffers::bytes);
+    one_for_all_ = e.many_connections && e.flushes;
     trims_.store(e.trims, std::memory_order_relaxed);
     const unsigned wanted = e.many_connections ? config_.connections : 1;
     depth_ = wanted * config_.queue_depth;
@@ -94,7 +95,10 @@ nbd_link::nbd_link(const nbd_tier_config& config)
         connections_.push_back(
             std::make_unique<nbd_connection>(context_, config_.queue_depth, config_.durable,
                                              static_cast<nbd_connection_listener&>(*this)));
-    connections_.front()->open(std::move(first));
+    if (!connections_.front()->open(std::move(first)))
+        throw setup_error(errc::system,
+                          std::string("dup of a socket failed: ") + ::strerrordesc_np(errno),
+                          errno);
     ready_ = 1;
     watch_wakeups();
     const signals_blocked none;
@@ -323,7 +327,8 @@ void nbd_link::unanswered(nbd_command& command) noexcept {
         reads_.push_front(command);
         return;
     }
-    late_.add(command.offset, command.bytes, now_ns() + late_write_ns);
+    if (command.bytes != 0) // not a flush
+        late_.add(command.offset, command.bytes, now_ns() + late_write_ns);
     command.sent_before = true;
     if (command.what == nbd_command::kind::trim)
         end(command, -ENOTCONN);
@@ -379,14 +384,13 @@ bool nbd_link::still_fits(const nbd_export& e) const noexcept {
 }
 
 void nbd_link::connected(nbd_connection& connection, nbd_session session) noexcept {
-    if (session == nullptr) {
+    if (session == nullptr || !connection.open(std::move(session))) {
         const std::uint64_t most = ready_ == 0 ? last_backoff_ns : last_spare_backoff_ns;
         connection.backoff_ns = std::clamp(connection.backoff_ns * 2, first_backoff_ns, most);
         connection.retry_at_ns = now_ns() + connection.backoff_ns;
         return;
     }
     connection.backoff_ns = 0;
-    connection.open(std::move(session));
     if (++ready_ != 1)
         return;
     came_back();

@@ -56,6 +56,9 @@ class nbd_link final : private waker, private nbd_connection_listener {
     /// Requests that can be in flight at once.
     [[nodiscard]] unsigned depth() const noexcept { return depth_; }
 
+    /// Whether a flush of one client makes what all have written visible to all.
+    [[nodiscard]] bool one_for_all() const noexcept { return one_for_all_; }
+
     // Any thread.
     /// Whether a connection is there. A change is signalled to every requester after it.
     [[nodiscard]] bool reachable() const noexcept {
@@ -116,6 +119,7 @@ class nbd_link final : private waker, private nbd_connection_listener {
     std::uint64_t bytes_ = 0;
     std::uint32_t most_bytes_ = 0;
     unsigned depth_ = 0;
+    bool one_for_all_ = false;
     std::atomic<bool> trims_{false};
     std::atomic<bool> reachable_{true};
     std::atomic<bool> stopping_{false}; ///< set once by the destructor, read by all threads here

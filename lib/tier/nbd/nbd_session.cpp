@@ -85,6 +85,7 @@ nbd_export export_of(const nbd_session& session) {
     e.most_bytes = static_cast<std::uint32_t>(std::min(request, usual_request));
     e.read_only = flag(::nbd_is_read_only(h));
     e.trims = flag(::nbd_can_trim(h));
+    e.flushes = flag(::nbd_can_flush(h));
     e.forces_unit_access = flag(::nbd_can_fua(h));
     e.many_connections = flag(::nbd_can_multi_conn(h));
     return e;

@@ -35,6 +35,7 @@ struct nbd_export {
     std::uint32_t most_bytes = 0;  ///< in one request
     bool read_only = false;
     bool trims = false;
+    bool flushes = false;
     bool forces_unit_access = false; ///< a write can be made to end when it is on stable storage
     bool many_connections = false;   ///< what one connection writes the others read
 };

@@ -46,6 +46,10 @@ class adopted_slots {
     void release(std::uint32_t slot) noexcept;
     /// Whether slots in the extent may be the owner's.
     [[nodiscard]] bool concerns(std::uint32_t extent, std::uint32_t owner) const noexcept;
+    /// Whether slots in it may be other owners', too.
+    [[nodiscard]] bool is_of_several(std::uint32_t extent) const noexcept {
+        return states_[extent].claimer.load(std::memory_order_relaxed) == several;
+    }
     /// An accepted extent with free slots, all others being `owner`'s: it is own from now on, and
     /// in the caller's hands. no_extent if a look at some of them has found none.
     [[nodiscard]] std::uint32_t take_over(std::uint32_t owner) noexcept;

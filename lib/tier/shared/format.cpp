@@ -17,6 +17,7 @@ constexpr std::string_view text =
     "at once. Look at it with uffdmm-store; do not delete it while "
     "any of them runs.\n";
 constexpr std::uint32_t format_version = 1;
+constexpr std::uint32_t version_apart = 2;                    ///< differs in where the pages are
 constexpr std::uint64_t volume_magic = 0x314c'4f56'6d64'6675; // "ufdmVOL1"
 constexpr std::size_t at_check = sector_size - 4;
 constexpr std::size_t name_size = 64;
@@ -66,7 +67,7 @@ bool looks_like_header(const_sector bytes) noexcept {
 void encode(const store_header& header, sector out) noexcept {
     std::ranges::fill(out, std::byte{0});
     std::memcpy(out.data(), text.data(), text.size());
-    put_le(out.data() + 192, format_version);
+    put_le(out.data() + 192, header.geometry.apart ? version_apart : format_version);
     put_le(out.data() + 196, header.geometry.extent_shift);
     put_le(out.data() + 200, header.geometry.slots);
     put_le(out.data() + 204, header.geometry.volumes);
@@ -76,9 +77,12 @@ void encode(const store_header& header, sector out) noexcept {
 static_assert(text.size() <= 192);
 
 result<store_header> decode_header(const_sector bytes) noexcept {
-    if (get_le<std::uint32_t>(bytes.data() + 192) != format_version)
-        return error{errc::not_supported, 0, "shared store: of another version, only 1 is known"};
+    const auto version = get_le<std::uint32_t>(bytes.data() + 192);
+    if (version != format_version && version != version_apart)
+        return error{errc::not_supported, 0,
+                     "shared store: of another version, only 1 and 2 are known"};
     store_header header;
+    header.geometry.apart = version == version_apart;
     header.geometry.extent_shift = get_le<std::uint32_t>(bytes.data() + 196);
     header.geometry.slots = get_le<std::uint32_t>(bytes.data() + 200);
     header.geometry.volumes = get_le<std::uint32_t>(bytes.data() + 204);

@@ -8,7 +8,8 @@
 ///     volume records 1 page each; the record is the first 512 bytes, a sector, which a disk
 ///                                writes whole or not at all
 ///     extent table   16 bytes each, so that none is in two sectors
-///     pages          extents, each of which belongs to one volume or to nobody
+///     pages          extents, each of which belongs to one volume or to nobody; in a store of
+///                    version 2 not here, but on a medium of their own (pages_apart.hpp)
 ///
 /// Everything but the header may be all zeros, which is how a new file reads: free.
 
@@ -31,6 +32,7 @@ struct store_geometry {
     std::uint32_t slots = 0;        ///< pages that can be stored
     std::uint32_t extent_shift = 6; ///< log2 of slots per extent
     std::uint32_t volumes = 0;
+    bool apart = false; ///< pages are elsewhere, behind a page that names the store
 
     friend bool operator==(const store_geometry&, const store_geometry&) = default;
     [[nodiscard]] std::uint32_t extents() const {
@@ -40,10 +42,14 @@ struct store_geometry {
         return (std::uint64_t{volume} + 1) * page_size;
     }
     [[nodiscard]] std::uint64_t table_offset() const { return volume_offset(volumes); }
-    [[nodiscard]] std::uint64_t data_offset() const {
+    [[nodiscard]] std::uint64_t table_end() const {
         return table_offset() + bytes_of(pages_of(std::uint64_t{extents()} * extent_entry_size));
     }
-    [[nodiscard]] std::uint64_t file_bytes() const { return data_offset() + bytes_of(slots); }
+    /// Of the first slot, in the file or on the medium that the pages are on.
+    [[nodiscard]] std::uint64_t data_offset() const { return apart ? page_size : table_end(); }
+    [[nodiscard]] std::uint64_t file_bytes() const {
+        return table_end() + (apart ? 0 : bytes_of(slots));
+    }
 };
 
 struct store_header {

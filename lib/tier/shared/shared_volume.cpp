@@ -50,11 +50,11 @@ auto without_exceptions(Call&& call) noexcept -> decltype(call()) {
 
 } // namespace
 
-shared_volume::shared_volume(const file_tier_config& config)
-    : table_(config), store_(std::make_shared<store_of_volume>(table_.file().geometry())),
-      pool_(store_->extents()), adopted_(pool_), leases_(pool_),
-      punches_(config.discard && !config.preallocate), batch_(batch_for(table_.file().geometry())),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+shared_volume::shared_volume(const file_tier_config& config, std::unique_ptr<pages_apart> apart)
+    : apart_(std::move(apart)), table_(config, apart_.get()),
+      store_(std::make_shared<store_of_volume>(table_.file().geometry())), pool_(store_->extents()),
+      adopted_(pool_), leases_(pool_), punches_(config.discard && !config.preallocate),
+      batch_(batch_for(table_.file().geometry())), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!wake_)
         throw setup_error(errc::system, std::string("eventfd: ") + ::strerrordesc_np(errno), errno);
     const auto opened = table_.open_volume(config.name);
@@ -189,7 +189,9 @@ result<void> shared_volume::offer(const handover_nonce& nonce, bool keep) noexce
         if (table_.unsettled())
             settle();
         gate_.close();
-        const auto offered = table_.offer(nonce, keep);
+        // Before the record says that others may read them.
+        const auto durable = apart_ != nullptr ? apart_->sync() : result<void>{};
+        const auto offered = durable ? table_.offer(nonce, keep) : durable;
         const auto now = offered ? result<handover>(handover::offered) : table_.outcome();
         if (now && now.value() == handover::own) // surely not offered
             gate_.open();

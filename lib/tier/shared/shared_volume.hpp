@@ -19,11 +19,13 @@
 #include "kernel/file_descriptor.hpp"
 #include "tier/file/slot_store.hpp"
 #include "tier/shared/adopted_slots.hpp"
+#include "tier/shared/pages_apart.hpp"
 #include "tier/shared/slot_leases.hpp"
 #include "tier/shared/volume_table.hpp"
 #include "tier/shared/write_gate.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/detail/mutex.hpp"
+#include "uffdmm/location.hpp"
 #include "uffdmm/shared_store.hpp"
 
 namespace uffdmm {
@@ -31,17 +33,23 @@ namespace uffdmm {
 /// Owner: the file tiers of a manager, together.
 class shared_volume final : public shared_store {
   public:
-    /// Opens the store and takes a volume in it. Throws setup_error naming the key.
-    explicit shared_volume(const file_tier_config& config);
+    /// Opens the store and takes a volume in it. `apart`: where its pages are, if not in its file.
+    /// Throws setup_error naming the key.
+    explicit shared_volume(const file_tier_config& config,
+                           std::unique_ptr<pages_apart> apart = nullptr);
     /// Waits for other hosts. What is offered stays offered.
     ~shared_volume() override;
 
     [[nodiscard]] const std::shared_ptr<slot_store>& store() const noexcept { return store_; }
-    /// What I/O on the slots is done on. Lives as long as this.
+    /// What I/O on the slots is done on, if they are in the file. Lives as long as this.
     [[nodiscard]] int fd() const noexcept { return table_.file().fd(); }
     [[nodiscard]] adopted_slots& adopted() noexcept { return adopted_; }
     [[nodiscard]] slot_leases& leases() noexcept { return leases_; }
     [[nodiscard]] write_gate& gate() noexcept { return gate_; }
+    /// Of the locations of its pages.
+    [[nodiscard]] location_kind kind() const noexcept {
+        return apart_ != nullptr ? location_kind::network_block_device : location_kind::shared_file;
+    }
     /// Shard threads: whether adopt() may be called.
     [[nodiscard]] bool attached() const noexcept {
         return attached_.load(std::memory_order_relaxed);
@@ -73,6 +81,7 @@ class shared_volume final : public shared_store {
     void keep_tending() noexcept;
     void wake_keeper() noexcept;
 
+    std::unique_ptr<pages_apart> apart_;
     volume_table table_;
     std::shared_ptr<slot_store> store_;
     extent_pool& pool_;

@@ -15,9 +15,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "tier/file/extent_pool.hpp"
 #include "uffdmm/detail/mapping.hpp"
+#include "uffdmm/detail/mutex.hpp"
 
 namespace uffdmm {
 
@@ -40,6 +42,22 @@ class slot_leases {
     }
     [[nodiscard]] bool is_kept(std::uint32_t slot) const noexcept {
         return (kept(slot / 64).load(std::memory_order_relaxed) & bit(slot)) != 0;
+    }
+    /// A shard begins, or ends, to have leases.
+    void begin_leasing() noexcept {
+        const mutex_lock lock(several_);
+        ++leasing_;
+    }
+    void end_leasing() noexcept {
+        const mutex_lock lock(several_);
+        --leasing_;
+    }
+    /// The same as end() for an extent with slots of several shards: only when none has leases.
+    template <typename Free>
+    void end_of_several(std::uint32_t extent, Free&& free_slot) noexcept {
+        const mutex_lock lock(several_);
+        if (leasing_ == 0)
+            end(extent, std::forward<Free>(free_slot));
     }
     /// Ends the leases of an extent; calls free_slot(slot) for those that were kept.
     template <typename Free>
@@ -70,6 +88,8 @@ class slot_leases {
     std::size_t words_per_extent_;
     std::size_t words_;
     mapping memory_;
+    mutex several_; ///< never taken to answer a fault
+    unsigned leasing_ UFFDMM_GUARDED_BY(several_) = 0;
 };
 
 } // namespace uffdmm

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tier/shared/slot_sharing.hpp"
 
+#include <utility>
+
 namespace uffdmm {
 namespace {
 
@@ -15,7 +17,8 @@ result<location> slot_sharing::locate(std::uint32_t slot, std::uint32_t slot_gen
         return error{errc::wrong_state, 0, "locate: the slot is another manager's so far"};
     // A sweep that goes on would end this lease too. What it has not freed waits for the next.
     next_to_end_ = pool_.extents();
-    leasing_ = true;
+    if (!std::exchange(leasing_, true))
+        volume_->leases().begin_leasing();
     volume_->leases().tell(slot);
     location place;
     place.store = volume_->id();
@@ -23,7 +26,7 @@ result<location> slot_sharing::locate(std::uint32_t slot, std::uint32_t slot_gen
     place.generation =
         pool_.generation(pool_.extent_of(slot)) << slot_naming::generation_bits | slot_generation;
     place.checksum = checksum;
-    place.kind = location_kind::shared_file;
+    place.kind = volume_->kind();
     return place;
 }
 
@@ -33,16 +36,20 @@ bool slot_sharing::poll() noexcept {
         if (pool_.owner_of(extent) != slots_.owner() &&
             !volume_->adopted().concerns(extent, slots_.owner()))
             continue;
-        volume_->leases().end(extent, [this](std::uint32_t slot) {
+        const auto free_kept = [this](std::uint32_t slot) {
             free(slot);
             kept_ -= kept_ != 0 ? 1 : 0; // of an extent of several shards it may be another's
-        });
+        };
+        if (volume_->adopted().is_of_several(extent))
+            volume_->leases().end_of_several(extent, free_kept);
+        else
+            volume_->leases().end(extent, free_kept);
     }
     return next_to_end_ < pool_.extents();
 }
 
 result<slot_sharing::adopted_slot> slot_sharing::adopt(const location& place) noexcept {
-    if (place.store != volume_->id() || place.kind != location_kind::shared_file)
+    if (place.store != volume_->id() || place.kind != volume_->kind())
         return error{errc::not_found, 0, "adopt: the location is in another store"};
     if (!volume_->attached())
         return error{errc::wrong_state, 0, "adopt: no volume is attached"};

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "tier/file/slot_allocator.hpp"
 #include "tier/shared/shared_volume.hpp"
@@ -29,6 +30,8 @@ class slot_sharing {
     ~slot_sharing() {
         if (writing_ != 0) // requests that never end
             volume_->gate().leave();
+        if (leasing_)
+            volume_->leases().end_leasing();
         volume_->adopted().drop(slots_.owner());
     }
 
@@ -86,7 +89,8 @@ class slot_sharing {
     [[nodiscard]] result<location> locate(std::uint32_t slot, std::uint32_t slot_generation,
                                           std::uint32_t checksum) noexcept;
     void end_leases() noexcept {
-        leasing_ = false;
+        if (std::exchange(leasing_, false))
+            volume_->leases().end_leasing();
         next_to_end_ = 0;
     }
     /// Frees what was kept, in a few extents; whether there are more.

@@ -77,7 +77,8 @@ store_id random_id() {
 
 // ---- opening ------------------------------------------------------------------------------------
 
-store_file::store_file(const file_tier_config& config) : buffer_(mapping::anonymous(buffer_bytes)) {
+store_file::store_file(const file_tier_config& config, pages_apart* apart)
+    : buffer_(mapping::anonymous(buffer_bytes)) {
     require_a_file(config.path);
     open(config.path, O_CREAT);
     if (const result<void> locked = lock_table(); !locked)
@@ -88,9 +89,12 @@ store_file::store_file(const file_tier_config& config) : buffer_(mapping::anonym
     if (::fstat(fd(), &st) != 0)
         refuse(errc::system, "path", config.path, reason(errno), errno);
     if (st.st_size == 0)
-        create(config);
+        create(config, apart);
     take_header(config.path, ", and is not overwritten; remove it or give another name");
+    check_medium(config.path, apart);
     extend(config); // also where a process ended in the middle of it
+    if (apart != nullptr)
+        apart->name_store(header_.id);
     unlock_table();
     if (config.size != 0 && (config.size >> page_shift) != geometry().slots)
         refuse(errc::invalid_config, "size", config.path,
@@ -127,17 +131,20 @@ void store_file::take_header(const std::string& path, const char* advice) {
 }
 
 /// An empty file: the header first, so that from then on it is known for what it is.
-void store_file::create(const file_tier_config& config) {
-    if (config.size < page_size)
+void store_file::create(const file_tier_config& config, const pages_apart* apart) {
+    const byte_count size =
+        config.size == 0 && apart != nullptr ? bytes_of(apart->slots()) : config.size;
+    if (size < page_size)
         refuse(errc::invalid_config, "size", config.path,
                "there is no such store yet; to make it, a size of at least 4096 bytes is needed");
-    if (config.size > bytes_of(extent_pool::max_slots))
+    if (size > bytes_of(extent_pool::max_slots))
         refuse(errc::invalid_config, "size", config.path,
-               bytes_text(config.size) + " is more than a tier can use, " +
+               bytes_text(size) + " is more than a tier can use, " +
                    bytes_text(bytes_of(extent_pool::max_slots)));
     store_header header;
     header.id = random_id();
-    header.geometry.slots = static_cast<std::uint32_t>(config.size >> page_shift);
+    header.geometry.apart = apart != nullptr;
+    header.geometry.slots = static_cast<std::uint32_t>(size >> page_shift);
     header.geometry.extent_shift = extent_shift_for(header.geometry.slots);
     header.geometry.volumes = volumes_of_new_store;
     check_file_size_limit(config, header.geometry.file_bytes());
@@ -150,6 +157,21 @@ void store_file::create(const file_tier_config& config) {
                "cannot be written to: " + reason(n >= 0 ? ENOSPC : errno), n >= 0 ? ENOSPC : errno);
     if (::fsync(fd()) != 0)
         refuse(errc::io_error, "path", config.path, "fsync: " + reason(errno), errno);
+}
+
+/// That the pages are where they are looked for.
+void store_file::check_medium(const std::string& path, const pages_apart* apart) const {
+    if (geometry().apart && apart == nullptr)
+        refuse(errc::invalid_config, "path", path,
+               "is the table of a store whose pages are on a network block device; allowed: a tier "
+               "of kind nbd, with this as its shared_table");
+    if (!geometry().apart && apart != nullptr)
+        refuse(errc::invalid_config, "path", path,
+               "is a store that has its pages in it; allowed: a tier of kind file with shared");
+    if (apart != nullptr && apart->slots() < geometry().slots)
+        refuse(errc::invalid_config, "path", path,
+               "is the table of a store of " + bytes_text(bytes_of(geometry().slots)) +
+                   ", and there is room for " + bytes_text(bytes_of(apart->slots())));
 }
 
 void store_file::extend(const file_tier_config& config) {
@@ -308,6 +330,8 @@ result<void> store_file::sync() noexcept {
 }
 
 void store_file::punch(std::uint32_t extent) noexcept {
+    if (geometry().apart)
+        return;
     const std::uint64_t slots = std::uint64_t{1} << geometry().extent_shift;
     const std::uint64_t first = extent * slots;
     const std::uint64_t count = std::min<std::uint64_t>(slots, geometry().slots - first);

@@ -19,6 +19,7 @@
 
 #include "kernel/file_descriptor.hpp"
 #include "tier/shared/format.hpp"
+#include "tier/shared/pages_apart.hpp"
 #include "uffdmm/config.hpp"
 #include "uffdmm/detail/mapping.hpp"
 #include "uffdmm/result.hpp"
@@ -34,8 +35,9 @@ enum class life_lock : std::uint8_t {
 class store_file {
   public:
     /// Opens the store that `config.path` names; makes it if there is none and `config.size` says
-    /// how large. Throws setup_error naming the key.
-    explicit store_file(const file_tier_config& config);
+    /// how large. With `apart`, its pages are there, and as many as there is room for unless the
+    /// size says otherwise. Throws setup_error naming the key.
+    explicit store_file(const file_tier_config& config, pages_apart* apart = nullptr);
     /// Opens one that is there.
     explicit store_file(const std::string& path);
 
@@ -68,7 +70,7 @@ class store_file {
 
     /// All writes of pages that have ended are durable when it returns.
     [[nodiscard]] result<void> sync() noexcept;
-    /// Gives the blocks of an extent back to the file system, if that is possible.
+    /// Gives the blocks of an extent in the file back to the file system, if that is possible.
     void punch(std::uint32_t extent) noexcept;
 
     /// Called before and after each write and each sync; tests end the process there.
@@ -77,7 +79,8 @@ class store_file {
   private:
     void open(const std::string& path, int flags);
     void take_header(const std::string& path, const char* advice);
-    void create(const file_tier_config& config);
+    void create(const file_tier_config& config, const pages_apart* apart);
+    void check_medium(const std::string& path, const pages_apart* apart) const;
     void prepare_io(const std::string& path);
     void extend(const file_tier_config& config);
     [[nodiscard]] result<void> read(std::uint64_t offset, std::size_t bytes) noexcept;

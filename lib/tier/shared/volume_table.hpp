@@ -55,7 +55,8 @@ struct reclaimed {
 class volume_table {
   public:
     /// Throws setup_error.
-    explicit volume_table(const file_tier_config& config) : file_(config) {}
+    explicit volume_table(const file_tier_config& config, pages_apart* apart = nullptr)
+        : file_(config, apart) {}
     explicit volume_table(const std::string& path) : file_(path) {}
     volume_table(const volume_table&) = delete;
     volume_table& operator=(const volume_table&) = delete;

@@ -21,7 +21,7 @@
 
 namespace uffdmm::test {
 
-[[nodiscard]] inline std::size_t bytes_of(const io_op& op) {
+[[nodiscard]] inline std::size_t length_of(const io_op& op) {
     std::size_t n = 0;
     for (const iovec& piece : op.vectors)
         n += piece.iov_len;
@@ -88,8 +88,8 @@ class memory_queue final : public aio_queue {
     void accept(io_op& op) {
         UFFDMM_CHECK(std::find(pending_.begin(), pending_.end(), &op) == pending_.end(),
                      "an I/O is submitted once");
-        UFFDMM_CHECK(op.offset % page_size == 0 && bytes_of(op) % page_size == 0 &&
-                         bytes_of(op) != 0,
+        UFFDMM_CHECK(op.offset % page_size == 0 && length_of(op) % page_size == 0 &&
+                         length_of(op) != 0,
                      "I/O is in pages");
         for (const iovec& piece : op.vectors)
             UFFDMM_CHECK(reinterpret_cast<std::uintptr_t>(piece.iov_base) % page_size == 0,
@@ -97,11 +97,11 @@ class memory_queue final : public aio_queue {
         pending_.push_back(&op);
         ++script_->submitted;
         script_->under_way = pending_.size();
-        script_->ios.emplace_back(op.offset, bytes_of(op));
+        script_->ios.emplace_back(op.offset, length_of(op));
     }
     void finish(io_op& op) {
-        op.result = script_->outcome ? script_->outcome(op, bytes_of(op))
-                                     : static_cast<std::int64_t>(bytes_of(op));
+        op.result = script_->outcome ? script_->outcome(op, length_of(op))
+                                     : static_cast<std::int64_t>(length_of(op));
         auto left = op.result < 0 ? 0 : static_cast<std::size_t>(op.result);
         std::uint64_t offset = op.offset;
         for (const iovec& piece : op.vectors)

@@ -13,8 +13,6 @@
 #include "tier/nbd/nbd_server.hpp"
 #include "tier/nbd/nbd_tier.hpp"
 
-#define UFFDMM_NEEDS_NBDKIT() UFFDMM_NEEDS(nbdkit_is_there(), "nbdkit")
-
 namespace uffdmm::test {
 
 /// The message with which `config` is refused, or nothing.

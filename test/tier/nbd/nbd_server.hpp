@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// An NBD server for tests: nbdkit on a Unix socket in a temporary directory, to be killed,
-/// stopped and started again.
+/// An NBD server for tests, on a Unix socket in a temporary directory, to be killed, stopped and
+/// started again.
 
 #include <chrono>
 #include <csignal>
@@ -20,29 +20,22 @@
 
 #include "support/catch.hpp"
 #include "tier/file/file_rig.hpp"
+#include "tier/nbd/nbd_software.hpp"
 #include "uffdmm/config.hpp"
 
 namespace uffdmm::test {
 
-/// Whether the machine has nbdkit.
-[[nodiscard]] inline bool nbdkit_is_there() {
-    static const bool there = [] {
-        std::string path = std::getenv("PATH") != nullptr ? std::getenv("PATH") : "";
-        for (std::size_t at = 0; at <= path.size();) {
-            const std::size_t end = std::min(path.find(':', at), path.size());
-            if (::access((path.substr(at, end - at) + "/nbdkit").c_str(), X_OK) == 0)
-                return true;
-            at = end + 1;
-        }
-        return false;
-    }();
-    return there;
-}
-
 class nbd_server {
   public:
     /// nbdkit's arguments, such as {"memory", "64M"} or {"--filter=delay", "memory", "64M", ...}.
-    explicit nbd_server(std::vector<std::string> arguments) : arguments_(std::move(arguments)) {
+    explicit nbd_server(std::vector<std::string> arguments) : more_(std::move(arguments)) {
+        start();
+    }
+    /// Any server, with a new file of `size` as the export, which stays when it is killed.
+    /// `keys`: see nbd_service.
+    nbd_server(const nbd_software& software, std::uintmax_t size, const std::string& keys = "")
+        : software_(&software), disk_(directory_.file("disk")), keys_(keys) {
+        (void)file(disk_, size);
         start();
     }
     /// A file of `size` as the export; it stays when the server is killed.
@@ -61,10 +54,8 @@ class nbd_server {
         REQUIRE(pid_ < 0);
         std::filesystem::remove(pid_file());
         std::filesystem::remove(socket());
-        std::vector<std::string> all{"nbdkit",  "--foreground", "--exit-with-parent",
-                                     "--unix",  socket(),       "--pidfile",
-                                     pid_file()};
-        all.insert(all.end(), arguments_.begin(), arguments_.end());
+        std::vector<std::string> all = software_->command({socket(), pid_file(), disk_, keys_});
+        all.insert(all.end(), more_.begin(), more_.end());
         std::vector<char*> argv;
         for (std::string& argument : all)
             argv.push_back(argument.data());
@@ -78,7 +69,7 @@ class nbd_server {
         REQUIRE(failed == 0);
         // The pid file is written when the socket takes connections.
         for (int i = 0; i < 3000 && !std::filesystem::exists(pid_file()); ++i) {
-            INFO("nbdkit: " + said());
+            INFO(std::string(software_->program) + ": " + said());
             REQUIRE(::waitpid(pid_, nullptr, WNOHANG) == 0);
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
@@ -101,11 +92,14 @@ class nbd_server {
         if (pid_ >= 0)
             ::kill(pid_, SIGCONT);
     }
-    void serve_other(std::vector<std::string> arguments) { arguments_ = std::move(arguments); }
+    /// From the next start() on; nbdkit's.
+    void serve_other(std::vector<std::string> arguments) { more_ = std::move(arguments); }
 
     [[nodiscard]] const temporary_directory& directory() const { return directory_; }
     [[nodiscard]] std::string socket() const { return directory_.file("socket"); }
-    [[nodiscard]] std::string uri() const { return "nbd+unix:///?socket=" + socket(); }
+    [[nodiscard]] std::string uri() const {
+        return (keys_.empty() ? "nbd+unix:///?socket=" : "nbds+unix://alice@/?socket=") + socket();
+    }
     /// What it has written to stderr.
     [[nodiscard]] std::string said() const { return contents(log()); }
     [[nodiscard]] static std::string contents(const std::string& path) {
@@ -116,6 +110,8 @@ class nbd_server {
     [[nodiscard]] nbd_tier_config config() const {
         nbd_tier_config c;
         c.uri = uri();
+        if (!keys_.empty())
+            c.tls_psk_file = keys_ + "/keys.psk";
         return c;
     }
 
@@ -124,9 +120,18 @@ class nbd_server {
     [[nodiscard]] std::string log() const { return directory_.file("stderr"); }
 
     temporary_directory directory_;
-    std::vector<std::string> arguments_;
+    const nbd_software* software_ = &nbdkit;
+    std::string disk_;
+    std::string keys_;
+    std::vector<std::string> more_;
     pid_t pid_ = -1;
 };
+
+/// A pre-shared key of alice, of one hexadecimal digit, repeated. Returns `path`.
+inline std::string write_key(const std::string& path, char digit) {
+    std::ofstream(path) << "alice:" << std::string(64, digit) << "\n";
+    return path;
+}
 
 /// Lines of a text that have `part` in them.
 [[nodiscard]] inline std::size_t lines_with(const std::string& text, const std::string& part) {

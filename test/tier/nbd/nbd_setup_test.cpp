@@ -16,15 +16,6 @@ bool names(const std::string& message, const std::string& key, const std::string
     return message.find(key) == 0 && message.find(what) != std::string::npos;
 }
 
-std::string write_key(const std::string& path, const std::string& digit) {
-    std::ofstream out(path);
-    out << "alice:";
-    for (int i = 0; i < 64; ++i)
-        out << digit;
-    out << "\n";
-    return path;
-}
-
 } // namespace
 
 TEST_CASE("nbd_tier: a server that is not there is refused by name") {
@@ -91,7 +82,7 @@ TEST_CASE("nbd_tier: durable is refused where the server cannot do it") {
 TEST_CASE("nbd_tier: with TLS and a pre-shared key pages come back, after a restart as well") {
     UFFDMM_NEEDS_NBDKIT();
     temporary_directory directory;
-    const std::string key = write_key(directory.file("keys"), "a");
+    const std::string key = write_key(directory.file("keys"), 'a');
     std::vector<std::string> arguments = nbd_server::file(directory.file("disk"), 64 << 20);
     arguments.insert(arguments.begin(), {"--tls=require", "--tls-psk=" + key});
     nbd_server server(arguments);
@@ -112,12 +103,12 @@ TEST_CASE("nbd_tier: with TLS and a pre-shared key pages come back, after a rest
 TEST_CASE("nbd_tier: TLS is refused without the right key, a plain URI where TLS is required") {
     UFFDMM_NEEDS_NBDKIT();
     temporary_directory directory;
-    const std::string key = write_key(directory.file("keys"), "a");
+    const std::string key = write_key(directory.file("keys"), 'a');
     nbd_server server({"--tls=require", "--tls-psk=" + key, "memory", "64M"});
     nbd_tier_config config = server.config();
     CHECK(names(refusal_of(config), "tiers[].uri", "TLS"));
     config.uri = "nbds+unix://alice@/?socket=" + server.socket();
-    config.tls_psk_file = write_key(directory.file("wrong"), "b");
+    config.tls_psk_file = write_key(directory.file("wrong"), 'b');
     CHECK(names(refusal_of(config), "tiers[].uri", "no connection"));
     config.tls_psk_file = directory.file("missing");
     CHECK(names(refusal_of(config), "tiers[].tls_psk_file", "No such file"));

@@ -152,7 +152,7 @@ TEST_CASE("shared store: nothing is written while the volume is offered, and aga
     m.hand_over(keys(0, 50));
     REQUIRE(m.a->offer(nonce_of(3), false).ok());
     CHECK(m.a->outcome().value() == handover::offered);
-    CHECK(m.source.store({1}).front().status == tier_status::rejected);
+    CHECK(m.source.store({1}).front().status == tier_status::busy);
     m.source.require_contents(m.stored, keys(0, 50));
     CHECK(m.a->offer(nonce_of(4), false).code() == errc::wrong_state);
     REQUIRE(m.a->cancel().ok());
@@ -430,7 +430,7 @@ TEST_CASE("shared store: who was declared dead writes nothing any more") {
     }
     for (int i = 0; i < 6; ++i)
         m.a->tend();
-    CHECK(m.source.store({1}).front().status == tier_status::rejected);
+    CHECK(m.source.store({1}).front().status == tier_status::busy);
     CHECK(m.a->offer(nonce_of(1), false).code() == errc::wrong_state);
     CHECK(m.a->cancel().code() == errc::wrong_state);
     CHECK(m.a->outcome().value() == handover::given);
@@ -477,7 +477,7 @@ TEST_CASE("shared store: a damaged header is refused, and another version") {
     file.flush();
     CHECK_THAT(refusal_of(shared_config(path)), Catch::Contains("header is damaged"));
     file.seekp(192);
-    file.put('\x02');
+    file.put('\x03');
     file.flush();
     CHECK_THAT(refusal_of(shared_config(path)), Catch::Contains("another version"));
 }
