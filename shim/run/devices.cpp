@@ -16,6 +16,7 @@
 #include <linux/ioctl.h>
 #include <unistd.h>
 
+#include "run/direct_io.hpp"
 #include "run/managed_space.hpp"
 #include "run/next_io.hpp"
 #include "run/tell.hpp"
@@ -82,14 +83,14 @@ int checked(int fd) noexcept {
 
 // Cancellation points are not noexcept: a cancelled thread leaves them by unwinding.
 int open_file(const char* path, int flags, mode_t mode) {
-    if (refuses_open(path))
+    if (refuses_open(path) || refuses_direct_io(path, flags))
         return -1;
     const int fd = next_io().open(path, flags, mode);
     return (flags & O_PATH) != 0 ? fd : checked(fd);
 }
 
 int open_file_at(int directory, const char* path, int flags, mode_t mode) {
-    if (refuses_open(path))
+    if (refuses_open(path) || refuses_direct_io(path, flags))
         return -1;
     const int fd = next_io().openat(directory, path, flags, mode);
     return (flags & O_PATH) != 0 ? fd : checked(fd);

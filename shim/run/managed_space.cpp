@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "run/inside.hpp"
+#include "run/kernel_moves.hpp"
 #include "run/pthread_lock.hpp"
 #include "run/raw_calls.hpp"
 #include "run/tell.hpp"
@@ -66,6 +67,7 @@ void managed_space::start() {
     if (mark == MAP_FAILED || raw::advise(mark, page, MADV_WIPEONFORK) != 0)
         throw uffdmm::setup_error(uffdmm::errc::no_memory, "no page that fork wipes", errno);
     manager_ = std::make_unique<uffdmm::manager>(asked_.config.manager);
+    (void)kernel_moves_pages(); // asked before a program's allocator has reason to
     auto* const owner = static_cast<std::uint64_t*>(mark);
     *owner = 1;
     owner_.store(owner, std::memory_order_release); // pairs with forgotten()
@@ -106,6 +108,15 @@ const managed_space::area* managed_space::find(std::uintptr_t address) const noe
 
 managed_space::area* managed_space::find(std::uintptr_t address) noexcept {
     return const_cast<area*>(std::as_const(*this).find(address));
+}
+
+/// Where the next one begins; the end of the address space if there is none.
+std::uintptr_t managed_space::next_area(std::uintptr_t after) const noexcept {
+    std::uintptr_t next = UINTPTR_MAX;
+    for (const area& a : areas_)
+        if (a.end.load(std::memory_order_acquire) != 0 && a.begin.load() > after)
+            next = std::min(next, a.begin.load());
+    return next;
 }
 
 bool managed_space::touches(const void* address, std::size_t bytes) const noexcept {
@@ -227,14 +238,40 @@ bool managed_space::adopt(void* address, std::size_t bytes, const stand_in& look
     }
 }
 
-void managed_space::discard(void* address, std::size_t bytes) noexcept {
+bool managed_space::discard(void* address, std::size_t bytes) noexcept {
     const inside_scope library;
     const auto from = reinterpret_cast<std::uintptr_t>(address);
-    if (area* const a = find(from); a != nullptr)
-        if (const auto done = a->managed->discard(from - a->begin.load(), whole_pages(bytes));
-            !done)
-            tell("%zu bytes at %p could not be discarded: %s", bytes, address,
-                 done.failure().operation);
+    area* const a = find(from);
+    if (a == nullptr)
+        return true;
+    const auto done = a->managed->discard(from - a->begin.load(), whole_pages(bytes));
+    if (!done)
+        tell("%zu bytes at %p could not be discarded: %s", bytes, address,
+             done.failure().operation);
+    return bool{done};
+}
+
+/// A kernel that tells of it is asked, which is the shorter way: balloons drop page by page.
+int managed_space::drop(void* address, std::size_t bytes) noexcept {
+    const auto from = reinterpret_cast<std::uintptr_t>(address);
+    if (kernel_moves_pages() || from % page != 0)
+        return raw::advise(address, bytes, MADV_DONTNEED);
+    const std::uintptr_t end = from + whole_pages(bytes);
+    std::uintptr_t next = from;
+    for (std::uintptr_t at = from; at < end; at = next) {
+        const area* const a = find(at);
+        const std::uintptr_t area_end = a == nullptr ? 0 : a->end.load(std::memory_order_acquire);
+        const bool managed = area_end > at; // not unmapped meanwhile
+        next = std::min(end, managed ? area_end : next_area(at));
+        auto* const part = reinterpret_cast<void*>(at);
+        if (managed && !discard(part, next - at)) {
+            errno = EIO;
+            return -1;
+        }
+        if (!managed && raw::advise(part, next - at, MADV_DONTNEED) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 bool managed_space::area::is_of(const file_identity& file) const noexcept {
@@ -267,9 +304,8 @@ void managed_space::zero(std::uintptr_t from, std::uintptr_t to) noexcept {
     const std::uintptr_t last = std::max(to / page * page, first);
     const auto at = [](std::uintptr_t address) { return reinterpret_cast<void*>(address); };
     std::memset(at(from), 0, first - from);
-    // Not region::discard: balloons punch page by page, and the kernel's event is the shorter way.
     if (first < last)
-        (void)raw::advise(at(first), last - first, MADV_DONTNEED);
+        (void)drop(at(first), last - first);
     std::memset(at(last), 0, to - last);
 }
 
@@ -300,6 +336,19 @@ off_t managed_space::managed_end(const file_identity& file) const noexcept {
 bool managed_space::looks_shared(const void* address) const noexcept {
     const area* const a = find(reinterpret_cast<std::uintptr_t>(address));
     return a != nullptr && a->looks.shared;
+}
+
+uffdmm::region* managed_space::region_at(const void* address, std::size_t bytes) noexcept {
+    const auto from = reinterpret_cast<std::uintptr_t>(address);
+    area* const a = find(from);
+    const bool alone = a != nullptr && a->whole && a->begin.load() == from && bytes % page == 0 &&
+                       bytes <= a->end.load() - from;
+    return alone ? a->managed : nullptr;
+}
+
+std::size_t managed_space::areas_in_use() const noexcept {
+    return static_cast<std::size_t>(std::count_if(areas_.begin(), areas_.end(),
+                                                  [](const area& a) { return a.end.load() != 0; }));
 }
 
 /// Discarded first: as long as the pages count as used nobody else gets the addresses.

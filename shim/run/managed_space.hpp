@@ -84,8 +84,10 @@ class managed_space {
     [[nodiscard]] bool adopt(void* address, std::size_t bytes, const stand_in& looks = {}) noexcept;
     /// The range is the program's no longer: contents are dropped, its addresses free.
     void give_back(void* address, std::size_t bytes) noexcept;
-    /// The range reads as zeros.
-    void discard(void* address, std::size_t bytes) noexcept;
+    /// The range, inside one area, reads as zeros. False, and said, if it cannot.
+    bool discard(void* address, std::size_t bytes) noexcept;
+    /// madvise(MADV_DONTNEED), of a range of which any part may be managed.
+    [[nodiscard]] int drop(void* address, std::size_t bytes) noexcept;
     /// The range of a file reads as zeros where it is managed. False if it is not.
     bool discard_file(const file_identity& file, off_t offset, std::size_t bytes) noexcept;
     [[nodiscard]] bool manages(const file_identity& file) const noexcept;
@@ -100,6 +102,9 @@ class managed_space {
     [[nodiscard]] off_t managed_end(const file_identity& file) const noexcept;
     /// Whether the memory there looks shared.
     [[nodiscard]] bool looks_shared(const void* address) const noexcept;
+    /// The region of memory that has an area to itself; nullptr: the range is not such memory.
+    [[nodiscard]] uffdmm::region* region_at(const void* address, std::size_t bytes) noexcept;
+    [[nodiscard]] std::size_t areas_in_use() const noexcept;
     /// Adds what lies behind a mapping to it. False if that is in use.
     [[nodiscard]] bool extend(void* address, std::size_t before, std::size_t after) noexcept;
 
@@ -143,6 +148,7 @@ class managed_space {
 
     [[nodiscard]] const area* find(std::uintptr_t address) const noexcept;
     [[nodiscard]] area* find(std::uintptr_t address) noexcept;
+    [[nodiscard]] std::uintptr_t next_area(std::uintptr_t after) const noexcept;
     [[nodiscard]] void* carve(area& from, std::size_t bytes, std::size_t alignment) noexcept;
     [[nodiscard]] void* take_whole(std::size_t bytes, std::size_t alignment) noexcept;
     [[nodiscard]] area* add_area(void* address, std::size_t bytes, bool whole,

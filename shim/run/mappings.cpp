@@ -238,7 +238,7 @@ int advise(void* address, std::size_t bytes, int advice) noexcept {
         return raw::advise(address, bytes, advice);
     if (discards(*s, address, advice)) {
         s->counts().add(count::discards);
-        return raw::advise(address, bytes, MADV_DONTNEED);
+        return s->drop(address, bytes);
     }
     if (is_passed_on(advice))
         return raw::advise(address, bytes, advice);

@@ -17,6 +17,7 @@ void find_all() noexcept {
     find_next(found.open, "open64");
     find_next(found.openat, "openat64");
     find_next(found.ioctl, "ioctl");
+    find_next(found.fcntl, "fcntl64");
     find_next(found.sendmsg, "sendmsg");
     find_next(found.sendmmsg, "sendmmsg");
     find_next(found.setsockopt, "setsockopt");

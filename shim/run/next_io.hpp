@@ -20,6 +20,7 @@ struct next_io_functions {
     int (*open)(const char*, int, ...);
     int (*openat)(int, const char*, int, ...);
     int (*ioctl)(int, unsigned long, ...);
+    int (*fcntl)(int, int, ...);
     ssize_t (*sendmsg)(int, const msghdr*, int);
     int (*sendmmsg)(int, mmsghdr*, unsigned, int);
     int (*setsockopt)(int, int, int, const void*, socklen_t);

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/options.hpp"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
-#include <map>
 #include <string_view>
 
 #include "uffdmm/result.hpp"
+#include "uffdmm/tier_spec.hpp"
 
 namespace preload {
 namespace {
 
 using uffdmm::setup_error;
 
-constexpr std::string_view tier_forms = "ram:SIZE, ram:SIZE:lz4, ram:SIZE:zstd or file:PATH:SIZE, "
-                                        "with sizes like 64M";
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 [[noreturn]] void refuse(std::string_view option, std::string_view value,
@@ -22,37 +21,6 @@ constexpr std::size_t mebibyte = std::size_t{1} << 20;
     std::string message(option);
     message.append(": \"").append(value).append("\" is not allowed; allowed: ").append(allowed);
     throw setup_error(uffdmm::errc::invalid_argument, message);
-}
-
-uffdmm::tier_config ram_tier(std::string_view option, std::string_view text) {
-    uffdmm::ram_tier_config tier;
-    const std::size_t colon = text.find(':');
-    tier.size = uffdmm::parse_size(text.substr(0, colon), option);
-    if (colon == std::string_view::npos)
-        return tier;
-    const std::string_view codec = text.substr(colon + 1);
-    if (codec != "lz4" && codec != "zstd")
-        refuse(option, codec, "lz4, zstd");
-    tier.compression = codec == "zstd" ? uffdmm::codec::zstd : uffdmm::codec::lz4;
-    return tier;
-}
-
-uffdmm::tier_config file_tier(std::string_view option, std::string_view text) {
-    uffdmm::file_tier_config tier;
-    const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size())
-        refuse(option, "file:" + std::string(text), tier_forms);
-    tier.path = text.substr(0, colon);
-    tier.size = uffdmm::parse_size(text.substr(colon + 1), option);
-    return tier;
-}
-
-uffdmm::tier_config tier_from(std::string_view option, std::string_view text) {
-    if (text.starts_with("ram:"))
-        return ram_tier(option, text.substr(4));
-    if (text.starts_with("file:"))
-        return file_tier(option, text.substr(5));
-    refuse(option, text, tier_forms);
 }
 
 std::size_t threshold_from(std::string_view option, std::string_view text) {
@@ -85,9 +53,11 @@ constexpr std::array all_options{
     option{"--limit", "SIZE", "host memory for what is managed (256M)",
            [](settings& s, text n, text t) { s.config.manager.limit = uffdmm::parse_size(t, n); }},
     option{"--tier", "TIER",
-           "ram:SIZE[:lz4|zstd] or file:PATH:SIZE, tried in the order given; repeatable\n"
-           "(ram: half of the limit)",
-           [](settings& s, text n, text t) { s.config.manager.tiers.push_back(tier_from(n, t)); }},
+           "ram:SIZE[:lz4|zstd], file:PATH:SIZE, shared:PATH:SIZE or nbd:URI, tried in the\n"
+           "order given; repeatable (ram: half of the limit)",
+           [](settings& s, text n, text t) {
+               s.config.manager.tiers.push_back(uffdmm::parse_tier(t, n));
+           }},
     option{"--config", "FILE",
            "JSON configuration; its region, if any, says what areas are like.\n"
            "Options that follow override it",
@@ -115,6 +85,10 @@ constexpr std::array all_options{
     option{"--ask", "SOCK REQUEST",
            "ask a running program: stats, limit, limit SIZE, list, evict, evict REGION",
            [](settings&, text, text) {}},
+    option{"--migrate-locations", "",
+           "of QEMU 10.0.2: live migration sends where pages in a shared tier are, not\n"
+           "what they hold; on both sides",
+           [](settings& s, text, text) { s.migrate_locations = true; }},
     option{"--verbose", "", "say what is taken, and what is not and why",
            [](settings& s, text, text) { s.verbose = true; }},
     option{"--optional", "", "run the program unmanaged where the library cannot start",
@@ -152,18 +126,6 @@ void apply_option(command_line& line, const std::vector<std::string>& arguments,
     o.apply(line.asked, o.name, arguments[at++]);
 }
 
-/// Tiers are told apart by name: the second "ram" becomes "ram2".
-void name_tiers(std::vector<uffdmm::tier_config>& tiers) {
-    std::map<std::string, unsigned> seen;
-    for (uffdmm::tier_config& tier : tiers)
-        std::visit(
-            [&](auto& t) {
-                if (const unsigned number = ++seen[t.name]; number > 1)
-                    t.name += std::to_string(number);
-            },
-            tier);
-}
-
 /// The program may change its directory before they are used.
 void make_absolute(settings& s) {
     const auto absolute = [](std::string& path) {
@@ -172,16 +134,38 @@ void make_absolute(settings& s) {
     };
     absolute(s.stats_file);
     absolute(s.control_socket);
-    for (uffdmm::tier_config& tier : s.config.manager.tiers)
+    for (uffdmm::tier_config& tier : s.config.manager.tiers) {
         if (auto* const file = std::get_if<uffdmm::file_tier_config>(&tier); file != nullptr)
             absolute(file->path);
+        if (auto* const nbd = std::get_if<uffdmm::nbd_tier_config>(&tier); nbd != nullptr) {
+            absolute(nbd->shared_table);
+            absolute(nbd->tls_psk_file);
+        }
+    }
+}
+
+/// Whether pages there can be handed over to another host.
+bool is_shared(const uffdmm::tier_config& tier) {
+    if (const auto* const file = std::get_if<uffdmm::file_tier_config>(&tier); file != nullptr)
+        return file->shared;
+    const auto* const nbd = std::get_if<uffdmm::nbd_tier_config>(&tier);
+    return nbd != nullptr && !nbd->shared_table.empty();
+}
+
+void check_locations(const settings& s) {
+    const auto& tiers = s.config.manager.tiers;
+    if (s.migrate_locations && std::none_of(tiers.begin(), tiers.end(), is_shared))
+        throw setup_error(uffdmm::errc::invalid_config,
+                          "--migrate-locations: no tier is in a store that other hosts see; "
+                          "allowed: with --tier shared:PATH:SIZE, or a tier of --config with "
+                          "\"shared\" or \"shared_table\"");
 }
 
 void complete(settings& s) {
     make_absolute(s);
     uffdmm::manager_config& manager = s.config.manager;
     uffdmm::region_config& area = s.config.regions.front();
-    name_tiers(manager.tiers);
+    uffdmm::name_tiers(manager.tiers);
     if (area.size == 0)
         area.size = 2 * manager.limit;
     area.name = "area";
@@ -190,6 +174,7 @@ void complete(settings& s) {
                           "--config: kind of the region: areas are private_anonymous");
     uffdmm::validate(manager);
     uffdmm::validate(area);
+    check_locations(s);
 }
 
 command_line parse_question(const std::vector<std::string>& arguments) {

@@ -52,7 +52,8 @@ std::size_t smallest_taken(const settings& s) noexcept {
 
 std::vector<std::string> variables_of(const settings& s) {
     const std::string modes = std::string(s.verbose ? "verbose " : "") + (s.list ? "list " : "") +
-                              (s.optional ? "optional " : "") + (s.inherited ? "inherited " : "");
+                              (s.optional ? "optional " : "") + (s.inherited ? "inherited " : "") +
+                              (s.migrate_locations ? "locations " : "");
     const auto variable = [](const char* name, const std::string& value) {
         return std::string(name).append("=").append(value);
     };
@@ -90,6 +91,7 @@ settings from_environment() {
     s.verbose = has_mode(modes, "verbose");
     s.list = has_mode(modes, "list");
     s.rules = rules_of(value_of(match_variable));
+    s.migrate_locations = has_mode(modes, "locations");
     s.inherited = has_mode(modes, "inherited");
     s.heir_of = value_of(socket_variable);
     s.optional = has_mode(modes, "optional");

@@ -21,7 +21,8 @@ struct settings {
     std::vector<match_rule> rules;                 ///< the first that fits decides
     std::string control_socket;                    ///< "": none
     bool verbose = false;
-    bool list = false; ///< say what would be taken, and manage nothing
+    bool migrate_locations = false; ///< of a QEMU: pages in a shared store go by where they are
+    bool list = false;              ///< say what would be taken, and manage nothing
 
     /// Not the program that uffdmm-run started, but one that was started by it or its children.
     bool inherited = false;

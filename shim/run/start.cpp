@@ -27,6 +27,7 @@
 #include "run/managed_space.hpp"
 #include "run/next_functions.hpp"
 #include "run/next_io.hpp"
+#include "run/qemu/migration.hpp"
 #include "run/statistics.hpp"
 #include "run/tell.hpp"
 #include "uffdmm/result.hpp"
@@ -127,6 +128,8 @@ void on_start(managed_space& s) noexcept {
     const bool first = ::getpid() == first_process && !s.asked().inherited;
     if (!first || s.asked().verbose)
         tell("manages the memory of process %d, %s", ::getpid(), ::program_invocation_short_name);
+    if (s.asked().migrate_locations && !qemu::expected())
+        tell("--migrate-locations: the program is no QEMU that exports what it takes");
     if (!first && !s.asked().stats_file.empty())
         listen_for_signals(s);
 }
@@ -139,6 +142,8 @@ void manage(const settings& asked) {
     auto* const s = new managed_space(asked);
     (void)::pthread_atfork(before_fork, after_fork, in_child);
     s->on_start(on_start);
+    if (asked.migrate_locations && !asked.list)
+        qemu::migrate_by_locations();
     if (!asked.inherited) {
         if (!asked.list)
             s->try_out();

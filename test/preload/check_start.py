@@ -24,3 +24,6 @@ assert "the program runs unmanaged" in unmanaged.stderr, unmanaged
 absent = subprocess.run([sys.argv[1], "--", "/nonexistent/program"], capture_output=True, text=True,
                         check=False, timeout=60)
 assert absent.returncode == 127 and "/nonexistent/program" in absent.stderr, absent
+without_store = run("--migrate-locations", "--tier", "ram:8M")
+assert without_store.returncode == 2, without_store
+assert "--migrate-locations: no tier is in a store that other hosts see" in without_store.stderr
