@@ -7,12 +7,14 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "hostmem-uffdmm.h"
 
 /* How often a page is asked for whose tier fails, before migration does. */
 #define UFFDMM_SAVE_TRIES 3
 
 typedef struct UffdmmSave {
+    HostMemoryBackendUffdmm *m;
     uffdmm_migration_source *source;
     uint64_t filled[UFFDMM_PAGE_SIZE / sizeof(uint64_t)]; /* latest pattern */
 } UffdmmSave;
@@ -22,12 +24,21 @@ static void uffdmm_migration_error(Error **errp)
     error_setg(errp, "%s", uffdmm_last_error());
 }
 
-void *uffdmm_pager_save_begin(RAMBlock *rb, Error **errp)
+void *uffdmm_pager_save_begin(RAMBlock *rb, GByteArray *announcement,
+                              Error **errp)
 {
-    UffdmmSave *save = g_new0(UffdmmSave, 1);
+    struct uffdmm_source_options options = { .struct_size = sizeof(options) };
+    HostMemoryBackendUffdmm *m = uffdmm_backend(rb);
+    UffdmmSave *save;
+    int locations = uffdmm_announce(m, announcement, errp);
 
-    if (uffdmm_migration_source_begin(uffdmm_backend_region(rb), NULL,
-                                      &save->source)) {
+    if (locations < 0) {
+        return NULL;
+    }
+    options.locations = locations;
+    save = g_new0(UffdmmSave, 1);
+    save->m = m;
+    if (uffdmm_migration_source_begin(m->region, &options, &save->source)) {
         uffdmm_migration_error(errp);
         g_free(save);
         return NULL;
@@ -48,7 +59,7 @@ static const void *uffdmm_fill(UffdmmSave *save, uint64_t pattern)
 }
 
 int uffdmm_pager_save_page(void *handle, uint64_t offset, const void **data,
-                     Error **errp)
+                           Error **errp)
 {
     UffdmmSave *save = handle;
     struct uffdmm_page page = { .struct_size = sizeof(page) };
@@ -70,6 +81,10 @@ int uffdmm_pager_save_page(void *handle, uint64_t offset, const void **data,
         case UFFDMM_PAGE_SWAPPED:
             *data = page.contents;
             return RAM_BLOCK_PAGE_DATA;
+        case UFFDMM_PAGE_LOCATED:
+            *data = page.location;
+            qatomic_set_u64(&save->m->located, save->m->located + 1);
+            return RAM_BLOCK_PAGE_LOCATION;
         case UFFDMM_PAGE_LOST:
             error_setg(errp, "its contents are lost");
             return -1;
@@ -94,7 +109,7 @@ void *uffdmm_pager_load_begin(RAMBlock *rb, Error **errp)
 {
     uffdmm_migration_target *target;
 
-    if (uffdmm_migration_target_begin(uffdmm_backend_region(rb), &target)) {
+    if (uffdmm_migration_target_begin(uffdmm_backend(rb)->region, &target)) {
         uffdmm_migration_error(errp);
         return NULL;
     }
@@ -102,7 +117,7 @@ void *uffdmm_pager_load_begin(RAMBlock *rb, Error **errp)
 }
 
 int uffdmm_pager_load_data(void *handle, uint64_t offset, size_t length,
-                     const void *data, Error **errp)
+                           const void *data, Error **errp)
 {
     if (uffdmm_migration_target_put(handle, offset, length, data, 0)) {
         uffdmm_migration_error(errp);
@@ -111,9 +126,20 @@ int uffdmm_pager_load_data(void *handle, uint64_t offset, size_t length,
     return 0;
 }
 
-int uffdmm_pager_load_zero(void *handle, uint64_t offset, size_t length, Error **errp)
+int uffdmm_pager_load_zero(void *handle, uint64_t offset, size_t length,
+                           Error **errp)
 {
     if (uffdmm_migration_target_zero(handle, offset, length)) {
+        uffdmm_migration_error(errp);
+        return -1;
+    }
+    return 0;
+}
+
+int uffdmm_pager_load_location(void *handle, uint64_t offset,
+                               const void *location, Error **errp)
+{
+    if (uffdmm_migration_target_adopt(handle, offset, location)) {
         uffdmm_migration_error(errp);
         return -1;
     }

@@ -14,7 +14,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <uffdmm.h>
 #include "hw/boards.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-uffdmm.h"
@@ -24,58 +23,10 @@
 #include "qemu/memfd.h"
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
-#include "system/hostmem.h"
-#include "system/ramblock-pager.h"
 #include "system/system.h"
 #include "hostmem-uffdmm.h"
 
-#define TYPE_MEMORY_BACKEND_UFFDMM "memory-backend-uffdmm"
-
-OBJECT_DECLARE_SIMPLE_TYPE(HostMemoryBackendUffdmm, MEMORY_BACKEND_UFFDMM)
-
-/* What the library has told and the main loop has not sent yet. */
-typedef struct UffdmmNotice {
-    int kind;
-    int cause;
-    uint64_t address;
-    char tier[64];
-} UffdmmNotice;
-
-#define UFFDMM_MAX_NOTICES 64
-
-typedef struct UffdmmNotices {
-    QemuMutex lock; /* never held while guest memory is accessed */
-    unsigned count;
-    UffdmmNotice queue[UFFDMM_MAX_NOTICES];
-    QEMUBH *bh;
-} UffdmmNotices;
-
-struct HostMemoryBackendUffdmm {
-    HostMemoryBackend parent_obj;
-
-    /* options; constant once the memory is there, except for limit */
-    uint64_t limit;
-    char *config;
-    UffdmmTierList *tiers;
-    UffdmmEviction eviction;
-    UffdmmPrefetch prefetch;
-    UffdmmWhenFull when_full;
-    bool has_when_full;
-    uint32_t shards;
-    uint32_t workers; /* 0 until it is known */
-    uint32_t staged_percent; /* 0 until it is known */
-
-    uffdmm_manager *manager;
-    uffdmm_region *region;
-    UffdmmNotices notices;
-    bool discard_required;
-};
-
-/*
- * The latest failure of this thread in the library, which names the option
- * that was wrong and what is allowed.
- */
-static void uffdmm_error(HostMemoryBackendUffdmm *m, Error **errp)
+void uffdmm_error(HostMemoryBackendUffdmm *m, Error **errp)
 {
     const char *text = uffdmm_last_error();
     const char *after_call = strstr(text, ": ");
@@ -153,14 +104,47 @@ static void uffdmm_on_event(void *opaque, const struct uffdmm_event *event)
 
 /* -- the manager ----------------------------------------------------------- */
 
+static const int uffdmm_tier_kinds[] = {
+    [UFFDMM_TIER_KIND_RAM] = UFFDMM_TIER_RAM,
+    [UFFDMM_TIER_KIND_FILE] = UFFDMM_TIER_FILE,
+    [UFFDMM_TIER_KIND_NBD] = UFFDMM_TIER_NBD,
+};
+
+static void uffdmm_nbd_options(const UffdmmTierNbd *nbd,
+                               struct uffdmm_tier_options *options)
+{
+    options->uri = nbd->uri;
+    options->shared_table = nbd->shared_table;
+    options->tls_psk_file = nbd->tls_psk_file;
+    if (nbd->has_size) {
+        options->size = nbd->size;
+    }
+    if (nbd->has_connections) {
+        options->connections = nbd->connections;
+    }
+    if (nbd->has_queue_depth) {
+        options->queue_depth = nbd->queue_depth;
+    }
+    if (nbd->has_discard) {
+        options->discard = nbd->discard;
+    }
+    if (nbd->has_durable) {
+        options->durable = nbd->durable;
+    }
+    if (nbd->has_request_timeout) {
+        options->request_timeout = nbd->request_timeout;
+    }
+    if (nbd->has_lost_after) {
+        options->lost_after = nbd->lost_after;
+    }
+}
+
 static bool uffdmm_tier_options(HostMemoryBackendUffdmm *m, UffdmmTier *tier,
                                 struct uffdmm_tier_options *options,
                                 Error **errp)
 {
-    int kind = tier->kind == UFFDMM_TIER_KIND_RAM ? UFFDMM_TIER_RAM
-                                                  : UFFDMM_TIER_FILE;
-
-    if (uffdmm_tier_options_init(options, sizeof(*options), kind)) {
+    if (uffdmm_tier_options_init(options, sizeof(*options),
+                                 uffdmm_tier_kinds[tier->kind])) {
         uffdmm_error(m, errp);
         return false;
     }
@@ -179,10 +163,13 @@ static bool uffdmm_tier_options(HostMemoryBackendUffdmm *m, UffdmmTier *tier,
         if (ram->has_reject_percent) {
             options->reject_percent = ram->reject_percent;
         }
+    } else if (tier->kind == UFFDMM_TIER_KIND_NBD) {
+        uffdmm_nbd_options(&tier->u.nbd, options);
     } else {
         UffdmmTierFile *file = &tier->u.file;
 
         options->path = file->path;
+        options->shared = file->has_shared && file->shared;
         if (file->has_size) {
             options->size = file->size;
         }
@@ -303,18 +290,14 @@ static bool uffdmm_manage(HostMemoryBackendUffdmm *m, Error **errp)
 
 /* -- the memory ------------------------------------------------------------ */
 
-uffdmm_region *uffdmm_backend_region(RAMBlock *rb)
+HostMemoryBackendUffdmm *uffdmm_backend(RAMBlock *rb)
 {
-    HostMemoryBackendUffdmm *m = qemu_ram_get_pager_opaque(rb);
-
-    return m->region;
+    return qemu_ram_get_pager_opaque(rb);
 }
 
 static int uffdmm_pager_discard(RAMBlock *rb, uint64_t start, size_t length)
 {
-    HostMemoryBackendUffdmm *m = qemu_ram_get_pager_opaque(rb);
-
-    return uffdmm_region_discard(m->region, start, length);
+    return uffdmm_region_discard(uffdmm_backend(rb)->region, start, length);
 }
 
 static const RAMBlockPager uffdmm_pager = {
@@ -328,6 +311,13 @@ static const RAMBlockPager uffdmm_pager = {
     .load_zero = uffdmm_pager_load_zero,
     .load_flush = uffdmm_pager_load_flush,
     .load_end = uffdmm_pager_load_end,
+    .location_size = UFFDMM_LOCATION_SIZE,
+    .load_announcement = uffdmm_pager_load_announcement,
+    .load_location = uffdmm_pager_load_location,
+    .offer = uffdmm_pager_offer,
+    .take_back = uffdmm_pager_take_back,
+    .accept = uffdmm_pager_accept,
+    .abandon = uffdmm_pager_abandon,
 };
 
 /* What goes against taking pages out of memory. */
@@ -416,6 +406,10 @@ uffdmm_backend_memory_alloc(HostMemoryBackend *backend, Error **errp)
         return false;
     }
     m->discard_required = true;
+    if (!uffdmm_refuse_vhost_user(errp)) {
+        return false;
+    }
+    m->vhost_user_refused = true;
     m->notices.bh = qemu_bh_new(uffdmm_send_notices, m);
 
     backend->aligned = true;
@@ -514,106 +508,21 @@ static void uffdmm_backend_evict(Object *obj, Visitor *v, const char *name,
     }
 }
 
-static UffdmmTierStats *uffdmm_tier_stats(const struct uffdmm_tier_stats *from)
-{
-    UffdmmTierStats *to = g_new0(UffdmmTierStats, 1);
-
-    to->name = g_strdup(from->name);
-    to->pages = from->pages;
-    to->stored_bytes = from->stored_bytes;
-    to->occupied_bytes = from->occupied_bytes;
-    to->memory_bytes = from->memory_bytes;
-    to->capacity_bytes = from->capacity_bytes;
-    to->reads = from->reads;
-    to->writes = from->writes;
-    to->rejected = from->rejected;
-    to->demoted = from->demoted;
-    to->read_errors = from->read_errors;
-    to->write_errors = from->write_errors;
-    to->corrupt = from->corrupt;
-    to->degraded = from->degraded;
-    return to;
-}
-
-static UffdmmStats *uffdmm_stats(const struct uffdmm_stats *from)
-{
-    UffdmmStats *to = g_new0(UffdmmStats, 1);
-
-    to->limit_bytes = from->limit_bytes;
-    to->region_bytes = from->region_bytes;
-    to->host_memory_bytes = from->host_memory_bytes;
-    to->peak_host_memory_bytes = from->peak_host_memory_bytes;
-    to->resident_bytes = from->resident_bytes;
-    to->staged_bytes = from->staged_bytes;
-    to->compressed_bytes = from->compressed_bytes;
-    to->metadata_bytes = from->metadata_bytes;
-    to->over_limit_bytes = from->over_limit_bytes;
-    to->poisoned_pages = from->poisoned_pages;
-    to->faults = from->faults;
-    to->refaults = from->refaults;
-    to->direct_reclaims = from->direct_reclaims;
-    to->evicted_pages = from->evicted_pages;
-    to->swapped_out = from->swapped_out;
-    to->discarded_pages = from->discarded_pages;
-    to->prefetched_pages = from->prefetched_pages;
-    to->prefetch_hits = from->prefetch_hits;
-    to->migration_reads = from->migration_reads;
-    return to;
-}
-
-/* NULL, and the library has the reason, if it fails. */
-static UffdmmStats *uffdmm_snapshot_to_qapi(const uffdmm_snapshot *snapshot)
-{
-    struct uffdmm_stats stats = { .struct_size = sizeof(stats) };
-    g_autoptr(UffdmmStats) to = NULL;
-    UffdmmTierStatsList **tail;
-    uint64_t i;
-
-    if (uffdmm_snapshot_stats(snapshot, &stats)) {
-        return NULL;
-    }
-    to = uffdmm_stats(&stats);
-    if (uffdmm_snapshot_latency(snapshot, UFFDMM_ANY_RESOLUTION, 0.5,
-                                &to->fault_p50_ns) ||
-        uffdmm_snapshot_latency(snapshot, UFFDMM_ANY_RESOLUTION, 0.99,
-                                &to->fault_p99_ns)) {
-        return NULL;
-    }
-    tail = &to->tiers;
-    for (i = 0; i < stats.tier_count; i++) {
-        struct uffdmm_tier_stats tier = { .struct_size = sizeof(tier) };
-
-        if (uffdmm_snapshot_tier(snapshot, i, &tier)) {
-            return NULL;
-        }
-        QAPI_LIST_APPEND(tail, uffdmm_tier_stats(&tier));
-    }
-    return g_steal_pointer(&to);
-}
-
 static void uffdmm_backend_get_stats(Object *obj, Visitor *v, const char *name,
                                      void *opaque, Error **errp)
 {
     HostMemoryBackendUffdmm *m = MEMORY_BACKEND_UFFDMM(obj);
     g_autoptr(UffdmmStats) stats = NULL;
-    uffdmm_snapshot *snapshot;
 
     if (!m->region) {
         error_setg(errp, "property '%s' can only be read once the memory is "
                    "there", name);
         return;
     }
-    if (uffdmm_manager_snapshot(m->manager, &snapshot)) {
-        uffdmm_error(m, errp);
-        return;
+    stats = uffdmm_backend_stats(m, errp);
+    if (stats) {
+        visit_type_UffdmmStats(v, name, &stats, errp);
     }
-    stats = uffdmm_snapshot_to_qapi(snapshot);
-    uffdmm_snapshot_free(snapshot);
-    if (!stats) {
-        uffdmm_error(m, errp);
-        return;
-    }
-    visit_type_UffdmmStats(v, name, &stats, errp);
 }
 
 /* -- options --------------------------------------------------------------- */
@@ -759,6 +668,7 @@ static void uffdmm_backend_instance_init(Object *obj)
     m->eviction = UFFDMM_EVICTION_S3FIFO;
     m->prefetch = UFFDMM_PREFETCH_ADAPTIVE;
     m->shards = 1;
+    m->migrate_locations = true;
     /* The memory may be larger than host memory and swap taken together. */
     MEMORY_BACKEND(obj)->reserve = false;
     MEMORY_BACKEND(obj)->merge = false;
@@ -776,6 +686,9 @@ static void uffdmm_backend_instance_finalize(Object *obj)
     qemu_mutex_destroy(&m->notices.lock);
     if (m->discard_required) {
         ram_block_discard_require(false);
+    }
+    if (m->vhost_user_refused) {
+        uffdmm_allow_vhost_user();
     }
     qapi_free_UffdmmTierList(m->tiers);
     g_free(m->config);
@@ -836,6 +749,7 @@ static void uffdmm_backend_class_init(ObjectClass *oc, void *data)
                               uffdmm_backend_evict, NULL, NULL);
     object_class_property_set_description(oc, "evict",
         "Set to take a range of the memory out to the tiers now");
+    uffdmm_handover_class_init(oc);
 }
 
 static const TypeInfo uffdmm_backend_info = {

@@ -14,17 +14,28 @@
 #include "qemu/error-report.h"
 #include "migration/misc.h"
 #include "qemu/rcu.h"
+#include "migration.h"
 #include "ram.h"
 #include "ram-pager.h"
 
-bool ram_pager_save_setup(Error **errp)
+bool ram_pager_save_setup(QEMUFile *f, Error **errp)
 {
+    bool locations = ram_handover_possible(f);
     RAMBlock *block;
 
+    /* The guest may be here since it arrived, without having run. */
+    if (!ram_handover_take_over(errp)) {
+        return false;
+    }
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH_NOT_IGNORED(block) {
         if (block->pager && !block->pager_save) {
-            block->pager_save = block->pager->save_begin(block, errp);
+            if (locations && block->pager->location_size) {
+                block->pager_announcement = g_byte_array_new();
+            }
+            block->pager_save =
+                block->pager->save_begin(block, block->pager_announcement,
+                                         errp);
             if (!block->pager_save) {
                 return false;
             }
@@ -40,9 +51,13 @@ void ram_pager_save_cleanup(bool completed)
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH(block) {
         if (block->pager_save) {
-            block->pager->save_end(block->pager_save, completed);
+            /* What is offered still is for the destination to have. */
+            block->pager->save_end(block->pager_save, completed ||
+                                   block->pager_stored ==
+                                   RAM_BLOCK_STORED_OFFERED);
             block->pager_save = NULL;
         }
+        g_clear_pointer(&block->pager_announcement, g_byte_array_unref);
     }
 }
 
@@ -102,6 +117,28 @@ int ram_pager_load_zero(RAMBlock *block, uint64_t offset, size_t length)
     return ram_pager_loaded(block, err);
 }
 
+int ram_pager_load_location(RAMBlock *block, uint64_t offset, QEMUFile *f)
+{
+    uint8_t location[UINT8_MAX];
+    Error *err = NULL;
+    int ret;
+
+    if (block->pager_stored != RAM_BLOCK_STORED_ANNOUNCED) {
+        error_report("block %s: a location comes without an announcement",
+                     block->idstr);
+        return -EINVAL;
+    }
+    qemu_get_buffer(f, location, block->pager->location_size);
+    ret = qemu_file_get_error(f);
+    if (ret) {
+        return ret;
+    }
+    if (ram_pager_load_begin(block, &err)) {
+        block->pager->load_location(block->pager_load, offset, location, &err);
+    }
+    return ram_pager_loaded(block, err);
+}
+
 int ram_pager_load_flush(void)
 {
     RAMBlock *block;
@@ -121,6 +158,8 @@ int ram_pager_load_flush(void)
 
 void ram_pager_load_cleanup(void)
 {
+    bool failed = migration_incoming_get_current()->state ==
+                  MIGRATION_STATUS_FAILED;
     RAMBlock *block;
 
     RCU_READ_LOCK_GUARD();
@@ -128,6 +167,9 @@ void ram_pager_load_cleanup(void)
         if (block->pager_load) {
             block->pager->load_end(block->pager_load);
             block->pager_load = NULL;
+        }
+        if (failed) {
+            ram_handover_abandon(block);
         }
     }
 }

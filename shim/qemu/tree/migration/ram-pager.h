@@ -11,8 +11,8 @@
 #include "qemu-file.h"
 #include "system/ramblock-pager.h"
 
-/* Tells the pagers of all blocks that are migrated. */
-bool ram_pager_save_setup(Error **errp);
+/* Tells the pagers of all blocks that are migrated by that stream. */
+bool ram_pager_save_setup(QEMUFile *f, Error **errp);
 void ram_pager_save_cleanup(bool completed);
 
 /*
@@ -28,9 +28,17 @@ int ram_pager_save_page(RAMBlock *block, uint64_t offset, const void **data);
 int ram_pager_load_data(RAMBlock *block, uint64_t offset, size_t length,
                         const void *data);
 int ram_pager_load_zero(RAMBlock *block, uint64_t offset, size_t length);
+/* Reads the location from the stream; the block may have no pager. */
+int ram_pager_load_location(RAMBlock *block, uint64_t offset, QEMUFile *f);
 
 /* What was loaded into any block is there. 0, or -EIO after reporting it. */
 int ram_pager_load_flush(void);
 void ram_pager_load_cleanup(void);
+
+/* ram-handover.c: the section of the stream that says whose locations are */
+void ram_handover_init(void);
+bool ram_handover_possible(QEMUFile *f);
+/* The incoming migration has failed. */
+void ram_handover_abandon(RAMBlock *block);
 
 #endif

@@ -31,7 +31,26 @@ typedef enum RAMBlockPageKind {
     RAM_BLOCK_PAGE_ZERO,
     /** Not in host memory: the pager has read it into a buffer. */
     RAM_BLOCK_PAGE_DATA,
+    /** In storage that the other side reads, too: where it is goes instead. */
+    RAM_BLOCK_PAGE_LOCATION,
 } RAMBlockPageKind;
+
+/**
+ * RAMBlockStored:
+ *
+ * Who owns what a pager has stored of a block, when that does not stay where
+ * it is: migration/ram-handover.c. Under the BQL.
+ */
+typedef enum RAMBlockStored {
+    /** This QEMU, as ever. */
+    RAM_BLOCK_STORED_OURS,
+    /** Source: the destination may have accepted it. */
+    RAM_BLOCK_STORED_OFFERED,
+    /** Destination: still the source, locations arrive. */
+    RAM_BLOCK_STORED_ANNOUNCED,
+    /** Destination: the source has offered it. */
+    RAM_BLOCK_STORED_RECEIVED,
+} RAMBlockStored;
 
 struct RAMBlockPager {
     /** @name: of the kind of pager, for messages */
@@ -55,17 +74,21 @@ struct RAMBlockPager {
     /**
      * @save_begin: the block is about to be saved
      *
+     * @announcement: if not NULL the stream can carry locations, and if there
+     *                will be any, the pager appends what load_announcement()
+     *                of the other side has to know of them; at most 64 KiB
+     *
      * Return: a handle, or NULL after setting @errp
      */
-    void *(*save_begin)(RAMBlock *rb, Error **errp);
+    void *(*save_begin)(RAMBlock *rb, GByteArray *announcement, Error **errp);
 
     /**
      * @save_page: what a page is whose dirty bit has been cleared before
      *
      * Called by one thread at a time.
      *
-     * @data: where the contents are of a RAM_BLOCK_PAGE_DATA, until the next
-     *        call with the handle
+     * @data: where the contents of a RAM_BLOCK_PAGE_DATA are, or the location
+     *        of a RAM_BLOCK_PAGE_LOCATION, until the next call with the handle
      *
      * Return: a RAMBlockPageKind, or -1 after setting @errp
      */
@@ -99,6 +122,46 @@ struct RAMBlockPager {
 
     /** @load_end: what was not flushed is dropped */
     void (*load_end)(void *handle);
+
+    /*
+     * Locations, and how what is stored passes to another owner. All of it
+     * is 0 and NULL in a pager that never gives a location. Whoever does not
+     * own what is stored must not run the guest.
+     */
+
+    /** @location_size: bytes of a location, at most 255 */
+    size_t location_size;
+
+    /**
+     * @load_announcement: locations will follow, which the other side's
+     *                     save_begin() has announced by these bytes
+     *
+     * Return: whether this side can use them; false after setting @errp
+     */
+    bool (*load_announcement)(RAMBlock *rb, const void *announcement,
+                              size_t length, Error **errp);
+
+    /** @load_location: the page is where the other side said; see load_data */
+    int (*load_location)(void *handle, uint64_t offset, const void *location,
+                         Error **errp);
+
+    /**
+     * @offer: source: the guest is stopped, the other side may accept
+     * @take_back: source: takes the offer back; the guest may run here again
+     * @accept: destination: what is stored is this side's from now on, and
+     *          the guest may run here
+     *
+     * One of take_back and accept succeeds, at any time after offer, even if
+     * the other side is gone.
+     *
+     * Return: true, or false after setting @errp
+     */
+    bool (*offer)(RAMBlock *rb, Error **errp);
+    bool (*take_back)(RAMBlock *rb, Error **errp);
+    bool (*accept)(RAMBlock *rb, Error **errp);
+
+    /** @abandon: destination: gives up all of it; the block's contents, too */
+    void (*abandon)(RAMBlock *rb);
 };
 
 /**
