@@ -12,6 +12,8 @@ static_assert(UFFDMM_PRIVATE_ANONYMOUS == static_cast<int>(backing::private_anon
               UFFDMM_SHARED_MEMORY == static_cast<int>(backing::shared_memory));
 static_assert(UFFDMM_EXCEED == static_cast<int>(on_swap_full::exceed) &&
               UFFDMM_WAIT == static_cast<int>(on_swap_full::wait));
+static_assert(UFFDMM_HUGE_PAGES_AUTO == static_cast<int>(huge_page_use::automatic) &&
+              UFFDMM_HUGE_PAGES_OFF == static_cast<int>(huge_page_use::off));
 
 uffdmm_manager_options manager_defaults() {
     const manager_config config;
@@ -39,6 +41,7 @@ uffdmm_region_options region_defaults() {
     o.shards = config.shards;
     o.prefetch_window = config.prefetch_window;
     o.remove_events = config.remove_events ? 1 : 0;
+    o.huge_pages = static_cast<std::int32_t>(config.huge_pages);
     return o;
 }
 
@@ -60,11 +63,15 @@ void set_memory(region_config& config, const uffdmm_region_options& o) {
     check_enum("kind", o.kind,
                {{UFFDMM_PRIVATE_ANONYMOUS, "UFFDMM_PRIVATE_ANONYMOUS"},
                 {UFFDMM_SHARED_MEMORY, "UFFDMM_SHARED_MEMORY"}});
+    check_enum("huge_pages", o.huge_pages,
+               {{UFFDMM_HUGE_PAGES_AUTO, "UFFDMM_HUGE_PAGES_AUTO"},
+                {UFFDMM_HUGE_PAGES_OFF, "UFFDMM_HUGE_PAGES_OFF"}});
     config.size = o.size;
     config.kind = static_cast<backing>(o.kind);
     config.address = o.address;
     config.fd = o.fd;
     config.fd_offset = o.fd_offset;
+    config.huge_pages = static_cast<huge_page_use>(o.huge_pages);
 }
 
 } // namespace
@@ -86,7 +93,6 @@ region_config to_config(const uffdmm_region_options* options) {
     require(options, "options");
     const auto known = read_known(options, region_defaults(), "options");
     refuse_unknown_tail(options, "options");
-    check_reserved("reserved", known.reserved);
     region_config config;
     config.name = to_text(known.name, config.name);
     config.policy = to_text(known.policy, config.policy);

@@ -36,7 +36,7 @@ shared_store& store_of(uffdmm_region* handle) {
     if (store == nullptr)
         throw setup_error(errc::not_supported,
                           "no tier of the region is a store that other hosts read; allowed: a file "
-                          "tier with the option shared");
+                          "tier with the option shared, or an nbd tier with shared_table");
     return *store;
 }
 

@@ -48,6 +48,7 @@ void set_faults(uffdmm_stats& out, const stats& in) {
     out.direct_reclaims = in.direct_reclaims;
     out.eagain_retries = in.eagain_retries;
     out.eexist_races = in.eexist_races;
+    out.huge_installs = in.huge_installs;
 }
 
 void set_reclaim(uffdmm_stats& out, const stats& in) {

@@ -24,7 +24,8 @@ static_assert(UFFDMM_TIER_OK == static_cast<int>(tier_status::ok) &&
               UFFDMM_TIER_REJECTED == static_cast<int>(tier_status::rejected) &&
               UFFDMM_TIER_IS_FULL == static_cast<int>(tier_status::full) &&
               UFFDMM_TIER_FAILED == static_cast<int>(tier_status::failed) &&
-              UFFDMM_TIER_CORRUPT == static_cast<int>(tier_status::corrupt));
+              UFFDMM_TIER_CORRUPT == static_cast<int>(tier_status::corrupt) &&
+              UFFDMM_TIER_BUSY == static_cast<int>(tier_status::busy));
 static_assert(UFFDMM_LATENCY_MEMORY == static_cast<int>(tier_latency::memory) &&
               UFFDMM_LATENCY_LOCAL == static_cast<int>(tier_latency::local) &&
               UFFDMM_LATENCY_REMOTE == static_cast<int>(tier_latency::remote));
@@ -175,7 +176,7 @@ const load_request& native(const uffdmm_load_request* r) {
 
 template <typename Request>
 void settle(Request& request, int status, std::size_t& pending) {
-    UFFDMM_CHECK(status >= UFFDMM_TIER_OK && status <= UFFDMM_TIER_CORRUPT,
+    UFFDMM_CHECK(status >= UFFDMM_TIER_OK && status <= UFFDMM_TIER_BUSY,
                  "a tier reports a status of enum uffdmm_tier_status");
     UFFDMM_CHECK(request.status == tier_status::pending && pending != 0,
                  "a tier reports a request once");
@@ -273,7 +274,8 @@ void uffdmm_load_set_data(uffdmm_load_request* r, void* data) noexcept {
 }
 
 void uffdmm_load_done(uffdmm_tier_client* client, uffdmm_load_request* r, int status) noexcept {
-    UFFDMM_CHECK(status != UFFDMM_TIER_REJECTED && status != UFFDMM_TIER_IS_FULL,
+    UFFDMM_CHECK(status != UFFDMM_TIER_REJECTED && status != UFFDMM_TIER_IS_FULL &&
+                     status != UFFDMM_TIER_BUSY,
                  "a load is reported as ok, failed or corrupt");
     settle(native(r), status, client->pending_loads);
     client->engine.load_done(native(r));

@@ -18,13 +18,16 @@ void check_kind(const std::string& path, std::int32_t kind) {
     check_enum(path, kind,
                {{UFFDMM_TIER_RAM, "UFFDMM_TIER_RAM"},
                 {UFFDMM_TIER_FILE, "UFFDMM_TIER_FILE"},
-                {UFFDMM_TIER_CUSTOM, "UFFDMM_TIER_CUSTOM"}});
+                {UFFDMM_TIER_CUSTOM, "UFFDMM_TIER_CUSTOM"},
+                {UFFDMM_TIER_NBD, "UFFDMM_TIER_NBD"}});
 }
 
-/// Of every kind at once: the options of other kinds are ignored.
+/// Of every kind at once: the options of other kinds are ignored. What a file and an export both
+/// have is a file's.
 uffdmm_tier_options tier_defaults() {
     const ram_tier_config ram;
     const file_tier_config file;
+    const nbd_tier_config nbd;
     uffdmm_tier_options o{};
     o.struct_size = sizeof o;
     o.compression = static_cast<std::int32_t>(ram.compression);
@@ -35,6 +38,21 @@ uffdmm_tier_options tier_defaults() {
     o.discard = file.discard ? 1 : 0;
     o.queue_depth = file.queue_depth;
     o.shared = file.shared ? 1 : 0;
+    o.request_timeout = static_cast<std::uint64_t>(nbd.request_timeout.count());
+    o.lost_after = static_cast<std::uint64_t>(nbd.lost_after.count());
+    o.connections = nbd.connections;
+    o.durable = nbd.durable ? 1 : 0;
+    return o;
+}
+
+uffdmm_tier_options tier_defaults(std::int32_t kind) {
+    uffdmm_tier_options o = tier_defaults();
+    o.kind = kind;
+    if (kind == UFFDMM_TIER_NBD) {
+        const nbd_tier_config nbd;
+        o.discard = nbd.discard ? 1 : 0;
+        o.queue_depth = nbd.queue_depth;
+    }
     return o;
 }
 
@@ -64,6 +82,23 @@ file_tier_config file_config(const uffdmm_tier_options& o, const std::string& pa
     return config;
 }
 
+nbd_tier_config nbd_config(const uffdmm_tier_options& o, const std::string& path) {
+    require(o.uri, (path + ".uri").c_str());
+    nbd_tier_config config;
+    config.name = to_text(o.name, config.name);
+    config.uri = o.uri;
+    config.size = o.size;
+    config.shared_table = to_text(o.shared_table, config.shared_table);
+    config.tls_psk_file = to_text(o.tls_psk_file, config.tls_psk_file);
+    config.connections = o.connections;
+    config.queue_depth = o.queue_depth;
+    config.discard = to_flag(path + ".discard", o.discard);
+    config.durable = to_flag(path + ".durable", o.durable);
+    config.request_timeout = to_duration<std::chrono::milliseconds>(o.request_timeout);
+    config.lost_after = to_duration<std::chrono::milliseconds>(o.lost_after);
+    return config;
+}
+
 custom_tier_config custom_config(const uffdmm_tier_options& o, const user_data& data,
                                  const std::string& path) {
     const std::string at = path + ".ops";
@@ -85,6 +120,8 @@ tier_config to_config(const uffdmm_tier_options& o, const user_data& data,
         return ram_config(o, path);
     if (o.kind == UFFDMM_TIER_FILE)
         return file_config(o, path);
+    if (o.kind == UFFDMM_TIER_NBD)
+        return nbd_config(o, path);
     return custom_config(o, data, path);
 }
 
@@ -145,9 +182,7 @@ int uffdmm_tier_options_init(struct uffdmm_tier_options* options, size_t struct_
     return guarded(__func__, [&] {
         require(options, "options");
         check_kind("kind", kind);
-        uffdmm_tier_options defaults = tier_defaults();
-        defaults.kind = kind;
-        write_struct(defaults, struct_size, options, "options");
+        write_struct(tier_defaults(kind), struct_size, options, "options");
         return 0;
     });
 }

@@ -139,10 +139,11 @@ struct uffdmm_event_handler {
 /** How a request ended. */
 enum uffdmm_tier_status {
     UFFDMM_TIER_OK = 1,
-    UFFDMM_TIER_REJECTED = 2, /**< store: not for this tier; the next one is tried */
+    UFFDMM_TIER_REJECTED = 2, /**< store: such contents are not for this tier; the next is tried */
     UFFDMM_TIER_IS_FULL = 3,  /**< store: no room; the next one is tried */
     UFFDMM_TIER_FAILED = 4,   /**< I/O error; a load may be tried again */
-    UFFDMM_TIER_CORRUPT = 5   /**< load: checksum or generation does not match */
+    UFFDMM_TIER_CORRUPT = 5,  /**< load: checksum or generation does not match */
+    UFFDMM_TIER_BUSY = 6      /**< store: not now; the next one is tried */
 };
 
 enum uffdmm_tier_latency {
@@ -155,8 +156,9 @@ enum uffdmm_tier_latency {
 enum uffdmm_tier_flags {
     UFFDMM_TIER_SYNCHRONOUS_LOAD = 1, /**< load always finishes inside the call */
     UFFDMM_TIER_COUNTS_IN_LIMIT = 2,  /**< its memory_bytes count in the limit */
-    UFFDMM_TIER_SHARED = 4,           /**< other hosts can read the slots */
-    UFFDMM_TIER_COLD_ORDER = 8        /**< coldest works: pages can be demoted */
+    UFFDMM_TIER_SHARED = 4,           /**< has no effect so far: its pages are sent with contents */
+    UFFDMM_TIER_COLD_ORDER = 8        /**< coldest works: pages are demoted, if loads are
+                                           synchronous and capacity_bytes is not 0 */
 };
 
 /** Bytes of a page, and the largest slot number. */
@@ -256,7 +258,12 @@ UFFDMM_API void uffdmm_load_done(uffdmm_tier_client* client, uffdmm_load_request
 
 /* ---- managers ------------------------------------------------------------------------------- */
 
-enum uffdmm_tier_kind { UFFDMM_TIER_RAM = 1, UFFDMM_TIER_FILE = 2, UFFDMM_TIER_CUSTOM = 3 };
+enum uffdmm_tier_kind {
+    UFFDMM_TIER_RAM = 1,
+    UFFDMM_TIER_FILE = 2,
+    UFFDMM_TIER_CUSTOM = 3,
+    UFFDMM_TIER_NBD = 4
+};
 enum uffdmm_codec { UFFDMM_LZ4 = 0, UFFDMM_ZSTD = 1 };
 /** What a guest fault does when every tier is full and the limit is reached. */
 enum uffdmm_when_full {
@@ -267,9 +274,9 @@ enum uffdmm_when_full {
 /** One tier. Options of other kinds are ignored. */
 struct uffdmm_tier_options {
     size_t struct_size;
-    const char* name;        /**< unlike the other tiers'; NULL: "ram", "file" or "custom" */
+    const char* name;        /**< unlike the other tiers'; NULL: "ram", "file", "custom", "nbd" */
     uint64_t size;           /**< ram: most memory, 0: half of the limit. file: capacity, 0: all of
-                                  a block device */
+                                  a block device. nbd: capacity, 0: all of the export */
     int32_t kind;            /**< enum uffdmm_tier_kind */
     int32_t compression;     /**< ram: enum uffdmm_codec */
     int32_t level;           /**< ram: zstd level, 1..19 */
@@ -277,21 +284,35 @@ struct uffdmm_tier_options {
     const char* path;        /**< file: a directory, a file, or a block device (overwritten) */
     uint32_t keep;           /**< file: 1 leaves a named file behind, 0 */
     uint32_t preallocate;    /**< file: 1 reserves the blocks at start, 0 */
-    uint32_t discard;        /**< file: 1 punches or trims freed slots, 0 */
-    uint32_t queue_depth;    /**< file: I/Os in flight per shard, 1..1024 */
+    uint32_t discard;        /**< file, nbd: 1 punches or trims freed slots, 0 */
+    uint32_t queue_depth;    /**< file: I/Os in flight per shard, 1..1024. nbd: requests in flight
+                                  per connection, 1..128 */
     const struct uffdmm_tier_ops* ops;       /**< custom; copied */
     void* user_data;                         /**< custom: for ops->open */
     void (*free_user_data)(void* user_data); /**< or NULL; called for every kind */
     uint32_t shared;   /**< file: 1: path is a file on storage that other hosts mount too, 0 */
     uint32_t reserved; /**< 0 */
+    const char* uri;   /**< nbd: nbd://HOST[:PORT]/[EXPORT], nbd+unix:///[EXPORT]?socket=PATH,
+                            nbd+vsock://CID[:PORT]/[EXPORT]; with TLS nbds://, nbds+unix:// and
+                            nbds+vsock:// */
+    const char* tls_psk_file; /**< nbd: pre-shared keys; NULL: the system's certificates */
+    uint64_t request_timeout; /**< nbd: milliseconds after which a connection without an answer is
+                                   lost, at least 100 */
+    uint64_t lost_after;      /**< nbd: milliseconds after which a server that is away is given up,
+                                   and its pages are poisoned when touched; at least 100 */
+    uint32_t connections;     /**< nbd: 1..16, where the server shows all clients the same */
+    uint32_t durable;         /**< nbd: 1: stored means on the server's stable storage, 0 */
+    const char* shared_table; /**< nbd: a file on storage that other hosts mount too, which says
+                                   whose pages of the export are; NULL: it is not shared */
 };
 
 /** Defaults and what is allowed: see uffdmm/config.hpp, whose names these are. */
 struct uffdmm_manager_options {
     size_t struct_size;
     uint64_t limit; /**< host memory for everything: required, at least 4 MiB */
-    const struct uffdmm_tier_options* tiers; /**< tier_count of them, all of one struct_size, tried
-                                                  in this order; none: one of kind ram */
+    const struct uffdmm_tier_options* tiers; /**< tier_count of them, at most 6, all of one
+                                                  struct_size, tried in this order; none: one
+                                                  of kind ram */
     size_t tier_count;
     const struct uffdmm_event_handler* on_event; /**< copied; or NULL */
     uint32_t workers;                            /**< threads for compression, 1..64 */
@@ -311,15 +332,18 @@ UFFDMM_API int uffdmm_manager_options_init(struct uffdmm_manager_options* option
 UFFDMM_API int uffdmm_tier_options_init(struct uffdmm_tier_options* options, size_t struct_size,
                                         int kind) UFFDMM_NOEXCEPT;
 
-/** Makes a manager without regions. On failure nothing stays behind.
- *  Errors: -EINVAL naming the option, -E2BIG. Threads: any. Since 0.1. */
+/** Makes a manager without regions. On failure nothing stays behind. Waits for I/O, for other hosts
+ *  that share a tier, and up to 10 s for an NBD server.
+ *  Errors: -EINVAL naming the option, -E2BIG, and those of opening the tiers: -ENOENT, -EPERM,
+ *  -EBUSY, -ENOSPC, -EOPNOTSUPP, -EIO, -EBADMSG (a damaged shared store), or a system call's.
+ *  Threads: any. Since 0.1. */
 UFFDMM_API int uffdmm_manager_create(const struct uffdmm_manager_options* options,
                                      uffdmm_manager** manager) UFFDMM_NOEXCEPT;
 
 /** Makes a manager and its regions from JSON text; `source` names the text in messages and may be
  *  NULL, as may on_event. On failure nothing stays behind.
- *  Errors: -EINVAL naming the key, and those of uffdmm_manager_add_region.
- *  Threads: any. Since 0.1. */
+ *  Errors: -EINVAL naming the key, and those of uffdmm_manager_create and
+ *  uffdmm_manager_add_region. Threads: any. Since 0.1. */
 UFFDMM_API int uffdmm_manager_create_from_json(const char* json, const char* source,
                                                const struct uffdmm_event_handler* on_event,
                                                uffdmm_manager** manager) UFFDMM_NOEXCEPT;
@@ -351,6 +375,13 @@ enum uffdmm_backing {
     UFFDMM_SHARED_MEMORY = 1 /**< memfd or shmem */
 };
 
+/** Whether a region may have huge pages (2 MiB), which are faster as long as nothing is evicted. */
+enum uffdmm_huge_pages {
+    UFFDMM_HUGE_PAGES_AUTO = 0, /**< while the limit would hold the whole region; private memory,
+                                     from Linux 6.8 on */
+    UFFDMM_HUGE_PAGES_OFF = 1
+};
+
 /** Memory is allocated, or adopted by address, or by address and fd. */
 struct uffdmm_region_options {
     size_t struct_size;
@@ -365,8 +396,9 @@ struct uffdmm_region_options {
     int32_t kind;             /**< enum uffdmm_backing */
     uint32_t shards;          /**< threads serving the region, 1..64 */
     uint32_t prefetch_window; /**< largest window in pages, 1..512 */
-    uint32_t remove_events;   /**< 1: madvise by the embedder is a discard (private memory), 0 */
-    uint32_t reserved;        /**< 0 */
+    uint32_t remove_events;   /**< 1: madvise by the embedder is a discard (private memory, from
+                                   Linux 6.8 on), 0 */
+    int32_t huge_pages;       /**< enum uffdmm_huge_pages */
 };
 
 /** Fills *options with the defaults; struct_size: sizeof *options. Threads: any. Since 0.1. */
@@ -393,7 +425,8 @@ enum uffdmm_removal {
  *  allocated: take uffdmm_region_data before, munmap it some time. Of dropped memory what was
  *  allocated is unmapped, what was adopted left to the embedder.
  *  Errors: -EDQUOT: UFFDMM_KEEP would exceed the limit, nothing changed,
- *  uffdmm_region_missing_bytes tells by how much. -EBADFD: removed before.
+ *  uffdmm_region_missing_bytes tells by how much. -EBUSY: a migration source, a target or a
+ *  restoration of it has not been ended. -EBADFD: removed before.
  *  Threads: not guest. Since 0.1. */
 UFFDMM_API int uffdmm_region_remove(uffdmm_region* region, int removal) UFFDMM_NOEXCEPT;
 
@@ -417,7 +450,8 @@ UFFDMM_API const char* uffdmm_region_name(const uffdmm_region* region) UFFDMM_NO
  * -EBADFD if the region was removed. */
 
 /** The contents are dead (balloon, free page reporting): reads give zeros from now on, memory and
- *  slots are freed. Pinned pages stay pinned, as zeros. Threads: not guest. Since 0.1. */
+ *  slots are freed. Errors: -EBUSY: a page of the range is pinned; nothing is discarded then.
+ *  Threads: not guest. Since 0.1. */
 UFFDMM_API int uffdmm_region_discard(uffdmm_region* region, uint64_t offset,
                                      uint64_t length) UFFDMM_NOEXCEPT;
 
@@ -531,6 +565,7 @@ struct uffdmm_stats {
     uint64_t tier_count;      /**< indexes for uffdmm_snapshot_tier; 0 is "same-filled" */
     uint64_t one_pass_faults; /**< of threads that read all memory once */
     uint64_t migration_reads; /**< pages read for a migration, left where they were */
+    uint64_t huge_installs;   /**< huge pages mapped, each for one fault */
 };
 
 struct uffdmm_tier_stats {

@@ -5,8 +5,9 @@
 /**
  * The part of uffdmm.h, which includes this file, about live migration, snapshots and dumps of a
  * region. The VMM keeps its stream and its dirty log; a source tells what each page is and gives
- * the contents of those that are out of the guest, a target puts pages in. Neither touches guest
- * memory or changes what is resident.
+ * the contents of those that are out of the guest, a target puts pages in. A source neither touches
+ * guest memory nor changes what is resident; a target touches it only where a page is present
+ * already.
  *
  * The VMM's rule: first clear the page's bit in the dirty log, then ask, then send. Which races
  * there are then, and why each is safe, is in uffdmm/migration.hpp.
@@ -64,7 +65,7 @@ UFFDMM_API int uffdmm_migration_source_begin(uffdmm_region* region,
 
 /** Fills *page, whose struct_size is set, for the page at `offset` (bytes, a multiple of 4096).
  *  What it points to is valid until the next call with the source. Meant to be called for page
- *  after page: it looks and reads up to 64 pages ahead, and mostly answers at once.
+ *  after page: it looks and reads ahead, up to two windows of 64 pages, and mostly answers at once.
  *  Errors: -EINVAL, -EBADFD (ended, region removed).
  *  Threads: not guest, one at a time. Since 0.1. */
 UFFDMM_API int uffdmm_migration_source_page(uffdmm_migration_source* source, uint64_t offset,
@@ -100,8 +101,8 @@ UFFDMM_API void uffdmm_migration_source_end(uffdmm_migration_source* source,
 UFFDMM_API const char* uffdmm_page_kind_name(int kind) UFFDMM_NOEXCEPT;
 
 /** Begins to fill a region. Several targets of a region may be filled by a thread each, as long as
- *  a page is filled by one at a time. End it with uffdmm_migration_target_end.
- *  Errors: -EBADFD. Threads: not guest. Since 0.1. */
+ *  a page is filled by one at a time. End it with uffdmm_migration_target_end, before the region is
+ *  removed (which gives -EBUSY till then). Errors: -EBADFD. Threads: not guest. Since 0.1. */
 UFFDMM_API int uffdmm_migration_target_begin(uffdmm_region* region,
                                              uffdmm_migration_target** target) UFFDMM_NOEXCEPT;
 
@@ -110,8 +111,9 @@ UFFDMM_API int uffdmm_migration_target_begin(uffdmm_region* region,
  * uffdmm_migration_target_flush before anything reads the memory. Pages may hold something already;
  * the guest must not access them before the flush. cold: 1 for pages that were not resident on the
  * source: they go to a tier rather than to memory; 0 for those that were: they are resident while
- * memory is free. Errors, also those of pages collected before: -EINVAL, -EBADFD, -ENOSPC (neither
- * memory nor a tier has room), -EHWPOISON (the page is poisoned: discard it first), -EBUSY.
+ * more than the low watermark of memory is free. Errors, also those of pages collected before:
+ * -EINVAL, -EBADFD, -ENOSPC (neither memory nor a tier has room), -EHWPOISON (the page is poisoned:
+ * discard it first), -EBUSY.
  *  Threads: not guest, one at a time. Since 0.1. */
 UFFDMM_API int uffdmm_migration_target_put(uffdmm_migration_target* target, uint64_t offset,
                                            uint64_t length, const void* contents,
@@ -178,14 +180,16 @@ typedef struct uffdmm_restoration uffdmm_restoration;
 
 /** Saves the region, whose guest is stopped, to a file; waits. locations 1: pages on a shared store
  *  stay there, and the store's volume is offered to whoever restores the file; the region is then
- *  good for UFFDMM_DROP alone. Errors: those of open(2) and write(2), -EOPNOTSUPP (no such store),
- *  -EIO, -EBADMSG (a page cannot be read). Threads: not guest. Since 0.1. */
+ *  good for UFFDMM_DROP alone. Errors: those of open(2) and write(2), -EBUSY (there is a source of
+ *  the region), -EOPNOTSUPP (no such store), -EIO, -EBADMSG (a page cannot be read).
+ *  Threads: not guest. Since 0.1. */
 UFFDMM_API int uffdmm_region_save(uffdmm_region* region, const char* path,
                                   int locations) UFFDMM_NOEXCEPT;
 /** Begins to bring a saved region back; the region has the saved size and is untouched. The guest
- *  may run when this returns: what it touches comes first. Errors: those of open(2), -EINVAL (no
- *  snapshot, another size), -EBADMSG (damaged), -EBADFD (not untouched), -ENOENT (no such store).
- *  Threads: not guest. Since 0.1. */
+ *  may run when this returns: what it touches comes first. The region cannot be removed (-EBUSY)
+ *  until the restoration is freed. Errors: those of open(2), -EINVAL (no snapshot, another size),
+ *  -EBADMSG (damaged), -EBADFD (not untouched), -ENOENT (no such store), -EOPNOTSUPP (a snapshot of
+ *  another version), -EBUSY (another volume is attached). Threads: not guest. Since 0.1. */
 UFFDMM_API int uffdmm_region_restore(uffdmm_region* region, const char* path,
                                      uffdmm_restoration** restoration) UFFDMM_NOEXCEPT;
 /** Waits until everything is there. Errors: -EIO, -EBADMSG (some pages are lost, and poisoned),

@@ -80,8 +80,9 @@ TEST_CASE("abi: a region option that is wrong is refused by name, and nothing st
     CHECK(says("policy"));
     CHECK(says("s3fifo"));
     o = region_options(8 * mib);
-    o.reserved = 1;
-    CHECK(uffdmm_manager_add_region(w, &o, &region) == -E2BIG);
+    o.huge_pages = 2;
+    CHECK(uffdmm_manager_add_region(w, &o, &region) == -EINVAL);
+    CHECK(says("huge_pages"));
     o = region_options(8 * mib);
     CHECK(uffdmm_manager_add_region(w, &o, nullptr) == -EINVAL);
     CHECK(uffdmm_manager_add_region(w, nullptr, &region) == -EINVAL);
@@ -156,7 +157,9 @@ TEST_CASE("abi: a range that is not whole pages of the region is refused") {
 
 TEST_CASE("abi: a query gives runs in order, and ends when its callback wants") {
     c_world w(16 * mib);
-    uffdmm_region* region = w.add(4 * mib);
+    uffdmm_region_options o = region_options(4 * mib);
+    o.huge_pages = UFFDMM_HUGE_PAGES_OFF;
+    uffdmm_region* region = w.add(o);
     auto* data = static_cast<unsigned char*>(uffdmm_region_data(region));
     data[page] = 1;
     REQUIRE(uffdmm_region_pin(region, page, page) == 0);
@@ -172,6 +175,24 @@ TEST_CASE("abi: a query gives runs in order, and ends when its callback wants") 
     CHECK(uffdmm_region_query(region, 0, 3 * page, stop, nullptr) == 17);
     CHECK(uffdmm_region_query(region, 0, 3 * page, nullptr, nullptr) == -EINVAL);
     CHECK(says("each_run is NULL"));
+}
+
+TEST_CASE("abi: a first touch makes either its page resident, or its huge page") {
+    c_world w(16 * mib);
+    auto* data = static_cast<unsigned char*>(uffdmm_region_data(w.add(8 * mib)));
+    REQUIRE(data != nullptr);
+    uffdmm_region* region = nullptr;
+    REQUIRE(uffdmm_manager_region(w, 0, &region) == 0);
+    const uint64_t block = (2 * mib - reinterpret_cast<uintptr_t>(data) % (2 * mib)) % (2 * mib);
+    data[block + page] = 1;
+    const auto runs = runs_of(region, block, 2 * mib);
+    const uint64_t resident = w.stats().huge_installs == 0 ? page : 2 * mib;
+    uint64_t found = 0;
+    for (const uffdmm_run& run : runs)
+        found += run.state == UFFDMM_RESIDENT ? run.length : 0;
+    CHECK(found == resident);
+    CHECK(data[block] == 0);
+    CHECK(data[block + page] == 1);
 }
 
 TEST_CASE("abi: the callback of a query may call the manager") {

@@ -97,12 +97,14 @@ TEST_CASE("abi: structs are laid out without gaps, as in version 0.1", "[abi]") 
     CHECK(offsetof(uffdmm_tier_usage, capacity_bytes) == 40);
     CHECK(offsetof(uffdmm_tier_ops, coldest) == 80);
     CHECK(offsetof(uffdmm_tier_options, free_user_data) == 80);
+    CHECK(offsetof(uffdmm_tier_options, shared_table) == 136);
     CHECK(offsetof(uffdmm_manager_options, reserved) == 76);
-    CHECK(offsetof(uffdmm_region_options, reserved) == 76);
+    CHECK(offsetof(uffdmm_region_options, huge_pages) == 76);
     CHECK(offsetof(uffdmm_run, tier) == 28);
     CHECK(offsetof(uffdmm_stats, faults_by_resolution) == 120);
     CHECK(offsetof(uffdmm_stats, tier_count) == 384);
     CHECK(offsetof(uffdmm_stats, one_pass_faults) == 392);
     CHECK(offsetof(uffdmm_stats, migration_reads) == 400);
+    CHECK(offsetof(uffdmm_stats, huge_installs) == 408);
     CHECK(offsetof(uffdmm_tier_stats, degraded) == 112);
 }
