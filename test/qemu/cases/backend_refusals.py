@@ -2,6 +2,10 @@
 """memory-backend-uffdmm refuses to start where it can't keep its promise, and says why."""
 import subprocess
 
+from qemutest.vhost_user import vhost_user_server
+from uffdmm_vm import Plain
+from uffdmm_vm.qmp import QmpError
+
 WAYS = ("backend",)
 CPUS = (1,)
 
@@ -22,6 +26,12 @@ TABLE = (
     ("limit=64M,tiers.0.kind=ram,tiers.0.level=44,tiers.0.compression=zstd", (),
      "tiers[0].level: 44 is not allowed; allowed: a whole number from 1 to 19"),
     ("limit=64M,tiers.0.kind=ram,tiers.1.kind=ram", (), "tiers[1].name"),
+    ("limit=64M,tiers.0.kind=nbd", (), "Parameter 'tiers.0.uri' is missing"),
+    ("limit=64M,tiers.0.kind=nbd,tiers.0.uri=http://host", (), "tiers[0].uri: \"http://host\""),
+    ("limit=64M,tiers.0.kind=nbd,tiers.0.uri=nbd://host,tiers.0.connections=17", (),
+     "tiers[0].connections: 17 is not allowed; allowed: a whole number from 1 to 16"),
+    ("limit=64M,tiers.0.kind=nbd,tiers.0.uri=nbd+unix:///?socket=/nowhere", (),
+     "no connection to the server"),
     ("limit=64M,eviction=lru", (), "Parameter 'eviction' does not accept value 'lru'"),
     ("limit=64M,prefetch=psychic", (), "Parameter 'prefetch' does not accept value 'psychic'"),
     ("limit=64M,when-full=panic", (), "Parameter 'when-full' does not accept value 'panic'"),
@@ -39,8 +49,9 @@ TABLE = (
     ("config=/dev/null,limit=64M,tiers.0.kind=ram", (),
      "'config' and 'tiers' are mutually exclusive"),
 )
-SHARED_DEVICE = ("-chardev", "socket,id=c,path={folder}/sock,server=on,wait=off",
-                 "-device", "vhost-user-rng-pci,chardev=c")
+# A device that is another process, which would have to map guest memory.
+OTHERS_DEVICE = "vhost-user-rng-pci"
+OTHERS_SHARE = f"can't be used together with {NAME}: no other process can share the memory"
 
 
 def said(t, options, arguments):
@@ -75,3 +86,70 @@ def test_confidential_guests(t):
     found = said(t, "limit=64M", ("-object", "sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1",
                                   "-machine", "confidential-guest-support=sev0"))
     t.expect("confidential guests" in found or "sev" in found.lower(), found)
+
+
+def refused(t, vm, command, **arguments):
+    """A command of the monitor is, for the reason that there can be no such device."""
+    try:
+        vm.qmp.command(command, **arguments)
+        t.expect(False, f"{command} {arguments} is refused")
+    except QmpError as error:
+        t.expect(OTHERS_SHARE in str(error), f"{error}")
+
+
+def chardev(t, side):
+    """Where the device's process is, or would be."""
+    return "-chardev", f"socket,id=c,path={t.folder}/vhost,{side}"
+
+
+def test_devices_of_other_processes(t):
+    """A vhost-user device is refused, with memory that is shared as with memory that is not."""
+    device = (*chardev(t, "server=on,wait=off"), "-device", f"{OTHERS_DEVICE},chardev=c")
+    for share in ("off", "on"):
+        found = said(t, f"limit=64M,share={share}", device)
+        t.expect(f"device '{OTHERS_DEVICE}' {OTHERS_SHARE}" in found, found)
+
+
+def has_network_of_others(t):
+    """Whether this QEMU was built with it; shim/qemu/build.sh leaves it out."""
+    words = [t.qemu["backend"], "-machine", "none", "-netdev", "vhost-user,id=n,chardev=none"]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stderr
+    if "not compiled into this binary" in found:
+        t.notes.append("this QEMU has no vhost-user network")
+        return False
+    return True
+
+
+def test_a_network_of_another_process(t):
+    """A vhost-user network is there before the memory, and is refused all the same."""
+    if not has_network_of_others(t):
+        return
+    with vhost_user_server(t.folder / "vhost"):
+        found = said(t, "limit=64M", (*chardev(t, "server=off"), "-netdev",
+                                      "vhost-user,id=n,chardev=c", "-device",
+                                      "virtio-net-pci,netdev=n"))
+    t.expect(f"netdev 'n' {OTHERS_SHARE}" in found, found)
+
+
+def test_devices_of_other_processes_that_come_later(t):
+    """The monitor can't add what the command line can't have."""
+    with (vhost_user_server(t.folder / "vhost"),
+          t.machine(devices=chardev(t, "server=off")) as vm):
+        refused(t, vm, "device_add", driver=OTHERS_DEVICE, chardev="c")
+        if has_network_of_others(t):
+            vm.qmp.command("netdev_add", type="vhost-user", id="n", chardev="c")
+            refused(t, vm, "device_add", driver="virtio-net-pci", netdev="n")
+        vm.wait_ready()
+        vm.power_off()
+
+
+def test_memory_beside_devices_of_other_processes(t):
+    """A backend that comes after such a device is refused; without the device it is not."""
+    more = {"qom_type": NAME, "id": "more", "size": 64 << 20, "limit": 16 << 20}
+    plain = Plain(qemu=t.qemu[t.way])
+    device = (*chardev(t, "server=off"), "-device", f"{OTHERS_DEVICE},chardev=c")
+    with (vhost_user_server(t.folder / "vhost"), t.machine(ram=plain, devices=device) as vm):
+        refused(t, vm, "object-add", **more)
+    with t.machine(ram=plain) as vm:
+        vm.qmp.command("object-add", **more)
+        vm.qmp.command("object-del", id="more")

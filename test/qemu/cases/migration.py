@@ -1,73 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Live migration between QEMUs of one way, and of plain ones, while most of the RAM is out."""
-import contextlib
-
+from qemutest.moving import (arrives, back_and_forth, begin_slowly, begin_work, comes_back,
+                             filled_pair, move, move_at_work, pair, through_file, works_on)
 from uffdmm_vm import Plain
 from uffdmm_vm.backend import backend_statistics, tier_reads
 from uffdmm_vm.migration import Migration, incoming
 
 WAYS = ("backend",)
 CPUS = (2,)
-BANDWIDTH = 1 << 30
-WORK = "touch zipf seconds=8 writes=20"
-
-
-def pair(t, source=None, destination=None, **more):
-    """Two machines for `with`; rams as t.machine takes them."""
-    return (t.machine(ram=source, **more),
-            t.machine(kind=incoming, ram=destination, **more))
-
-
-def move(t, source, destination, **parameters):
-    """The guest runs on the destination afterwards."""
-    migration = Migration(source, destination, max_bandwidth=BANDWIDTH, **parameters)
-    status = migration.complete()
-    t.notes.append(f"{status.seconds:.1f} s, {status.sent >> 20} MiB, {status.rounds} rounds")
-    return migration
-
-
-@contextlib.contextmanager
-def filled_pair(t, **rams):
-    """The two machines; the guest on the first has filled its memory."""
-    source, destination = pair(t, **rams)
-    with source, destination:
-        source.wait_ready()
-        t.fill_all(source)
-        yield source, destination
-
-
-def through_file(t, source, destination):
-    """Saves the guest, ends the source, and begins to load on the destination."""
-    saved = t.folder / "saved"
-    source.qmp.command("migrate", uri=f"file:{saved}")
-    t.wait_for("the guest is saved",
-               lambda: source.qmp.command("query-migrate").get("status") == "completed", 60)
-    source.stop()
-    destination.qmp.command("migrate-incoming", uri=f"file:{saved}")
-
-
-def begin_work(t, vm):
-    """What the guest does while it moves."""
-    vm.begin(f"{WORK} threads={t.cpus}")
-
-
-def works_on(t, answer):
-    """The work has ended, and found nothing wrong."""
-    t.expect(answer.bad == 0, "the work goes on without a wrong page")
-
-
-def arrives(t, migration, destination):
-    """Work goes on over there, every byte is right, and that was all."""
-    works_on(t, migration.end())
-    t.verify(destination)
-    destination.power_off()
-
-
-def move_at_work(t, source, destination):
-    """In the middle of the work, which ends over there; verifies."""
-    begin_work(t, source)
-    works_on(t, move(t, source, destination).end())
-    t.verify(destination)
 
 
 def test_a_guest_at_work_moves(t):
@@ -106,9 +46,7 @@ def test_cancelled(t):
     """A migration is cancelled: the guest goes on where it is, and moves at the second try."""
     with filled_pair(t) as (source, destination):
         begin_work(t, source)
-        first = Migration(source, destination, max_bandwidth=16 << 20)
-        first.begin()
-        t.wait_for("a part of it is sent", lambda: first.status().sent > 8 << 20)
+        first = begin_slowly(t, source, destination)
         t.expect(first.cancel().state == "cancelled", "the migration was under way")
         works_on(t, source.end())
         t.verify(source)
@@ -126,9 +64,7 @@ def test_destination_killed(t):
             source.wait_ready()
             t.fill_all(source)
             begin_work(t, source)
-            migration = Migration(source, destination, max_bandwidth=16 << 20)
-            migration.begin()
-            t.wait_for("a part of it is sent", lambda: migration.status().sent > 8 << 20)
+            migration = begin_slowly(t, source, destination)
             destination.process.kill()
             t.wait_for("the migration fails", lambda: migration.status().state == "failed")
         works_on(t, source.end())
@@ -140,34 +76,14 @@ def test_destination_killed(t):
 def test_multifd(t):
     """Several connections carry the pages."""
     with filled_pair(t) as (source, destination):
-        begin_work(t, source)
-        migration = Migration(source, destination, ("multifd",), max_bandwidth=BANDWIDTH,
-                              multifd_channels=2)
-        migration.complete()
-        arrives(t, migration, destination)
+        move_at_work(t, source, destination, ("multifd",), multifd_channels=2)
+        destination.power_off()
 
 
 def test_back_and_forth(t):
     """Ten migrations in a row under work; every byte is right after each."""
-    with t.machine() as first:
-        first.wait_ready()
-        t.fill_all(first)
-        here, kept = first, []
-        try:
-            for _ in range(10):
-                there = t.machine(kind=incoming)
-                kept.append(there)
-                there.__enter__()
-                here.begin(f"touch zipf seconds=1 writes=50 threads={t.cpus}")
-                migration = move(t, here, there)
-                works_on(t, migration.end())
-                t.verify(there)
-                here.stop()
-                here = there
-            here.power_off()
-        finally:
-            for machine in kept:
-                machine.stop()
+    for _ in back_and_forth(t, 10):
+        pass
 
 
 def test_file(t):
@@ -175,11 +91,7 @@ def test_file(t):
     with filled_pair(t) as (source, destination):
         source.qmp.command("stop")
         through_file(t, source, destination)
-        t.wait_for("the guest is back", lambda: destination.qmp.command("query-status")["status"]
-                   not in ("inmigrate", "prelaunch"), 60)
-        destination.qmp.command("cont")
-        t.verify(destination)
-        destination.power_off()
+        comes_back(t, destination)
 
 
 def test_nothing_comes_in(t):

@@ -17,11 +17,12 @@ def once(function):
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A function to be called one way."""
+    """A function to be called one way. `needs`: "backports" if QEMU has to be from there."""
     function: object
     file: str
     way: str
     cpus: int
+    needs: str = ""
 
     @property
     def name(self):
@@ -46,7 +47,8 @@ def cases_of(path):
     """In the order of the file, all functions of one way and number of CPUs together."""
     module = load(path)
     functions = [value for name, value in vars(module).items() if name.startswith("test_")]
-    return [Case(function, path.stem, way, cpus)
+    needs = getattr(module, "NEEDS", "")
+    return [Case(function, path.stem, way, cpus, needs if way == "runner" else "")
             for way in getattr(module, "WAYS", WAYS)
             for cpus in getattr(module, "CPUS", CPUS) for function in functions
             if cpus in getattr(function, "cpus", (cpus,))]
