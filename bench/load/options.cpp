@@ -5,6 +5,7 @@
 
 #include "overcommit/option_values.hpp"
 #include "uffdmm/result.hpp"
+#include "uffdmm/tier_spec.hpp"
 
 namespace load {
 namespace {
@@ -50,9 +51,10 @@ constexpr std::array all_options{
            [](options& o, string_view n, string_view t) { o.region.size = size_in_bytes(n, t); }},
     option{"--limit", "SIZE", "the library's limit (256M)",
            [](options& o, string_view n, string_view t) { o.manager.limit = size_in_bytes(n, t); }},
-    option{"--tier", "TIER", "ram:SIZE[:lz4|zstd] or file:PATH:SIZE, repeatable (compressed RAM)",
+    option{"--tier", "TIER",
+           "ram:SIZE[:lz4|zstd], file:PATH:SIZE or nbd:URI, repeatable (compressed RAM)",
            [](options& o, string_view n, string_view t) {
-               o.manager.tiers.push_back(tier_from(n, t));
+               o.manager.tiers.push_back(uffdmm::parse_tier(t, n));
            }},
     option{"--policy", "NAME", "of the library (its default)",
            [](options& o, string_view, string_view t) { o.region.policy = t; }},
@@ -125,6 +127,7 @@ options parse_options(std::span<const string_view> arguments) {
             refuse_value(found.name, "", found.argument);
         found.apply(o, found.name, found.argument.empty() ? string_view{} : arguments[++i]);
     }
+    uffdmm::name_tiers(o.manager.tiers);
     o.pattern.pages = uffdmm::pages_of(o.region.size);
     o.pattern.phase = std::chrono::seconds(3);
     return o;

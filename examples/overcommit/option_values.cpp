@@ -2,7 +2,6 @@
 #include "overcommit/option_values.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <sstream>
@@ -11,10 +10,6 @@
 
 namespace overcommit {
 namespace {
-
-constexpr std::array<std::string_view, 2> codecs{"lz4", "zstd"};
-constexpr std::string_view tier_forms = "ram:SIZE, ram:SIZE:lz4, ram:SIZE:zstd or file:PATH:SIZE, "
-                                        "with sizes like 64M";
 
 template <typename Number>
 bool parse(std::string_view text, Number& number) {
@@ -27,28 +22,6 @@ std::string shown(double number) {
     std::ostringstream out;
     out << number;
     return out.str();
-}
-
-uffdmm::tier_config ram_tier(std::string_view option, std::string_view text) {
-    uffdmm::ram_tier_config tier;
-    const std::size_t colon = text.find(':');
-    if (text.empty() || colon == 0)
-        refuse_value(option, "ram:" + std::string(text), tier_forms);
-    tier.size = size_in_bytes(option, text.substr(0, colon));
-    if (colon != std::string_view::npos)
-        tier.compression =
-            static_cast<uffdmm::codec>(name_in(option, text.substr(colon + 1), codecs));
-    return tier;
-}
-
-uffdmm::tier_config file_tier(std::string_view option, std::string_view text) {
-    uffdmm::file_tier_config tier;
-    const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size())
-        refuse_value(option, "file:" + std::string(text), tier_forms);
-    tier.path = text.substr(0, colon);
-    tier.size = size_in_bytes(option, text.substr(colon + 1));
-    return tier;
 }
 
 } // namespace
@@ -88,14 +61,6 @@ std::size_t name_in(std::string_view option, std::string_view text,
 
 uffdmm::byte_count size_in_bytes(std::string_view option, std::string_view text) {
     return uffdmm::parse_size(text, option);
-}
-
-uffdmm::tier_config tier_from(std::string_view option, std::string_view text) {
-    if (text.starts_with("ram:"))
-        return ram_tier(option, text.substr(4));
-    if (text.starts_with("file:"))
-        return file_tier(option, text.substr(5));
-    refuse_value(option, text, tier_forms);
 }
 
 } // namespace overcommit

@@ -34,7 +34,4 @@ namespace overcommit {
 /// "256M" → bytes.
 [[nodiscard]] uffdmm::byte_count size_in_bytes(std::string_view option, std::string_view text);
 
-/// ram:SIZE[:lz4|zstd] or file:PATH:SIZE. The path may contain colons.
-[[nodiscard]] uffdmm::tier_config tier_from(std::string_view option, std::string_view text);
-
 } // namespace overcommit

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <vector>
 
 #include "overcommit/option_values.hpp"
 #include "uffdmm/result.hpp"
+#include "uffdmm/tier_spec.hpp"
 
 namespace overcommit {
 namespace {
@@ -40,10 +40,11 @@ constexpr std::array all_options{
            [](options& o, value n, value t) { o.region.size = size_in_bytes(n, t); }},
     option{"--limit", "SIZE", "host memory it may take (256M)",
            [](options& o, value n, value t) { o.manager.limit = size_in_bytes(n, t); }},
-    option{"--tier", "TIER",
-           "ram:SIZE[:lz4|zstd] or file:PATH:SIZE, tried in the order given; repeatable\n"
-           "(ram: a quarter of the limit, then a file in /var/tmp)",
-           [](options& o, value n, value t) { o.manager.tiers.push_back(tier_from(n, t)); }},
+    option{
+        "--tier", "TIER",
+        "ram:SIZE[:lz4|zstd], file:PATH:SIZE or nbd:URI, tried in the order given; repeatable\n"
+        "(ram: a quarter of the limit, then a file in /var/tmp)",
+        [](options& o, value n, value t) { o.manager.tiers.push_back(uffdmm::parse_tier(t, n)); }},
     option{"--policy", "NAME", "eviction: fifo, second_chance, s3fifo (s3fifo)",
            [](options& o, value, value t) { o.region.policy = t; }},
     option{"--prefetch", "NAME", "off, sequential, stride, adaptive (adaptive)",
@@ -175,19 +176,6 @@ void read_config(const std::string& file, options& o) {
     o.region = std::move(config.regions.front());
 }
 
-/// Tiers are told apart by name: the second "ram" becomes "ram2".
-void name_tiers(std::vector<uffdmm::tier_config>& tiers) {
-    std::map<std::string, unsigned> seen;
-    for (uffdmm::tier_config& tier : tiers)
-        std::visit(
-            [&](auto& t) {
-                const unsigned count = ++seen[t.name];
-                if (count > 1)
-                    t.name += std::to_string(count);
-            },
-            tier);
-}
-
 /// Compressed RAM for what is warm, and a file that could hold everything.
 std::vector<uffdmm::tier_config> default_tiers(const options& o) {
     uffdmm::ram_tier_config ram;
@@ -234,7 +222,7 @@ options parse_options(std::span<const std::string_view> arguments) {
     for (const given& g : found)
         g.what->apply(o, g.what->name, g.text);
     if (tiers_given)
-        name_tiers(o.manager.tiers);
+        uffdmm::name_tiers(o.manager.tiers);
     if (!configured && !tiers_given)
         o.manager.tiers = default_tiers(o);
     if (!o.help)

@@ -8,7 +8,7 @@ from comparelib.controller import memory_figures
 from comparelib.knobs import write_knob
 from uffdmm_vm import Machine
 
-from .setting import MIX, PATTERNS
+from .setting import PATTERNS
 
 
 @dataclasses.dataclass
@@ -36,8 +36,8 @@ def rate(answer):
     return answer.number("pages") / answer.number("seconds")
 
 
-def lives(vm, boot, setting, region, watch=None):
-    """Fills so many bytes, and goes through the patterns."""
+def lives(vm, boot, setting, region, *, rival="", watch=None):
+    """Fills so many bytes as suits the rival, and goes through the patterns."""
     life = Life(boot, {}, {})
     threads = f"threads={setting.cpus}"
 
@@ -46,7 +46,7 @@ def lives(vm, boot, setting, region, watch=None):
         life.rates[name] = rate(vm.ask(f"{command} {threads}"))
         if watch:
             life.memory[name] = memory_figures(watch.between(begin, time.monotonic()), watch.base)
-    vm.ask(MIX)
+    vm.ask(setting.mix(rival))
     phase("fill", f"fill {region >> 20}M")
     for pattern in PATTERNS:
         touch = f"touch {pattern} writes={setting.writes}"

@@ -2,7 +2,7 @@
 """Results as Markdown."""
 from comparelib.machine import describe_text
 
-from .summary import OFF, mean, pressed_rows, resident_rows, targets
+from .summary import OFF, mean, pressed_rows, resident_rows, rival_of, targets
 
 MIB = 1 << 20
 
@@ -38,8 +38,8 @@ def pressed_table(data):
     lines += [f"| {row['name']}{failed_text(row)} | {row['rival'] / 1e3:.1f} | "
               f"{row['library'] / 1e3:.1f} | {ratio_text(row)} | "
               f"{memory_text(row, data['setting']['limit'])} |" for row in rows]
-    for rival in dict.fromkeys(row["name"].split("/")[0] for row in rows):
-        found = [row for row in rows if row["name"].startswith(rival)]
+    for rival in dict.fromkeys(rival_of(row) for row in rows):
+        found = [row for row in rows if rival_of(row) == rival]
         lines.append(f"| geometric mean, {rival} | | | **{mean(found):.2f}** | |")
     return [*lines, ""]
 

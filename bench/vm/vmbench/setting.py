@@ -6,11 +6,17 @@ import pathlib
 from uffdmm_vm import Backend, Plain, Runner
 
 MIB = 1 << 20
-RIVALS = ("zram", "disk")
+# What the kernel swaps to. The library has the same, but for the last: there it has compressed RAM
+# in front of the disk, as the kernel's zswap cannot be held to so little memory.
+MATCHED = ("zram", "disk")
+RIVALS = (*MATCHED, "disk-tiers")
 FACTORS = (2, 4)
 PATTERNS = ("uniform", "zipf", "sequential")
-# Four limits of memory, and the guest's kernel, have to fit into zram beside what stays resident.
-MIX = "mix zero=3 same=7 random=0 ratio=1000"
+# Four limits of memory, and the guest's kernel, have to fit into zram beside what stays resident;
+# elsewhere pages compress to a third.
+MIX = "mix zero=3 same=7 random=0 ratio="
+RATIOS = {"zram": 1000}
+RATIO = 300
 # Beyond guest RAM, for copies that are kept after being read back.
 SPARE = 1.25
 # So much that nothing ever leaves memory.
@@ -47,12 +53,18 @@ class Setting:
                 "options": self.options}
         return Backend(**more) if self.way == "backend" else Runner(build=self.build, **more)
 
+    @staticmethod
+    def mix(rival):
+        """What the guest fills its memory with: a command to it."""
+        return f"{MIX}{RATIOS.get(rival, RATIO)}"
+
     def swap_size(self):
         """Of a swap area or a file tier, whole MiB."""
         return int(SPARE * self.memory) // MIB * MIB
 
     def tiers(self, rival):
-        """Of the library, to match the rival."""
+        """Of the library, beside that rival."""
         if rival == "zram":
             return [f"ram:{self.limit * 9 // 10 // MIB}M"]
-        return [f"file:{self.directory}:{self.swap_size() // MIB}M"]
+        disk = f"file:{self.directory}:{self.swap_size() // MIB}M"
+        return [disk] if rival == "disk" else [f"ram:{self.limit // 2 // MIB}M", disk]

@@ -60,7 +60,7 @@ def kernel_run(rival, region, setting, image, journal, base):
             watch.base = base + beside
             vm, boot = stack.enter_context(
                 started(setting, image, setting.plain(), group.enter_command))
-            life = lives(vm, boot, setting, region, watch)
+            life = lives(vm, boot, setting, region, rival=rival, watch=watch)
             if watch.error:
                 raise MachineFailed(str(watch.error))
             return life
@@ -74,7 +74,7 @@ def library_run(rival, region, setting, image, journal, base):
         with memory_group(journal) as group, MemoryWatch(group, lambda _group: 0) as watch, \
                 started(setting, image, way, group.enter_command) as (vm, boot):
             watch.base = base
-            life = lives(vm, boot, setting, region, watch)
+            life = lives(vm, boot, setting, region, rival=rival, watch=watch)
             verify(vm, setting)
             return life
     return tried(run)

@@ -127,7 +127,8 @@ static void run_touch(struct memory* memory, const struct request* request) {
                           .seconds = number_of(request, "seconds", 0),
                           .touches = (uint64_t)number_of(request, "touches", 0),
                           .write_percent = (unsigned)number_of(request, "writes", 0),
-                          .whole_pages = has_word(request, "whole")};
+                          .whole_pages = has_word(request, "whole"),
+                          .period = number_of(request, "period", 0)};
     if (request->count < 2 || !pattern_named(request->words[1], &phase.pattern))
         fail("touch: allowed are uniform, zipf, sequential");
     if (memory->pages < phase.threads)

@@ -11,6 +11,7 @@
  *   verify [threads=N]          every byte of it
  *   damage pages=N              a bit changes in so many pages, for verify to notice
  *   touch uniform|zipf|sequential [seconds=S] [touches=N] [writes=PERCENT] [whole] [threads=N]
+ *         [period=S]            a line of progress every S seconds
  *   disk-read SIZE, disk-check, disk-write SIZE
  *   memory                      what the guest's kernel says it has
  *   sync TEXT                   TEXT back

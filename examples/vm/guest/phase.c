@@ -9,7 +9,7 @@
 #include "report.h"
 
 enum { poll_us = 20000, cache_line = 64, batch = 64 };
-static const double progress_period = 1;
+static const double usual_period = 1;
 
 struct worker {
     const struct phase* phase;
@@ -126,7 +126,8 @@ static void tell(const struct phase* phase, const char* suffix, double seconds) 
 }
 
 static void watch(const struct phase* phase, double begin) {
-    double next = progress_period;
+    const double period = phase->period > 0 ? phase->period : usual_period;
+    double next = period;
     while (!all_ended(phase)) {
         usleep(poll_us);
         const double passed = now() - begin;
@@ -135,7 +136,7 @@ static void watch(const struct phase* phase, double begin) {
         if (passed < next)
             continue;
         tell(phase, "progress", passed);
-        next += progress_period;
+        next += period;
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Work on the memory under test by several threads, with a line of progress every second. */
+/* Work on the memory under test by several threads, with a line of progress now and then. */
 
 #include "memory.h"
 #include "patterns.h"
@@ -22,6 +22,7 @@ struct phase {
     uint64_t touches;       /* of all threads; 0: until the time is over */
     unsigned write_percent; /* of touches that change the page */
     bool whole_pages;       /* check and write all of a page, not its header only */
+    double period;          /* seconds from one line of progress to the next; 0: 1 */
 };
 
 struct phase_result {

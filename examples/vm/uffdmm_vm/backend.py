@@ -3,9 +3,9 @@
 OBJECT = "/objects/ram0"
 
 
-def backend_statistics(vm):
+def backend_statistics(vm, path=OBJECT):
     """The library's statistics, by the names of qapi/uffdmm.json with underscores."""
-    found = vm.qmp.command("qom-get", path=OBJECT, property="stats")
+    found = vm.qmp.command("qom-get", path=path, property="stats")
     return {key.replace("-", "_"): value for key, value in found.items()}
 
 
@@ -17,3 +17,8 @@ def tier_reads(library):
 def set_limit(vm, size):
     """Returns when it holds."""
     vm.qmp.command("qom-set", path=OBJECT, property="limit", value=size)
+
+
+def set_migrate_locations(vm, value):
+    """Whether the next migration sends where pages in a shared tier are."""
+    vm.qmp.command("qom-set", path=OBJECT, property="migrate-locations", value=value)

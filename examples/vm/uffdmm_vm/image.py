@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import shlex
 import subprocess
 
 from . import modules
@@ -56,7 +57,7 @@ def compile_program(target):
     """By the C compiler of the system: CC, or cc."""
     code = [str(path) for path in sources() if path.suffix == ".c"]
     temporary = f"{target}.{os.getpid()}"
-    command = [os.environ.get("CC", "cc"), *FLAGS, *code, "-lm", "-o", temporary]
+    command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *code, "-lm", "-o", temporary]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Unobtainable(f"the guest's program does not compile:\n{done.stderr}")

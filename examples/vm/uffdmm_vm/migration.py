@@ -96,21 +96,27 @@ class Migration:
                 raise self.source.failure(f"the migration takes too long: {status}")
             time.sleep(POLL_SECONDS)
 
-    def complete(self, timeout=300):
-        """All of it; the last status. Raises MachineFailed unless the guest runs over there."""
+    def complete(self, timeout=300, running=True):
+        """All of it; the last status. Raises MachineFailed unless the guest runs over there, or
+        is there to be told to, where it did not run before."""
         status = None
         for status in self.run(timeout):
             pass
         if status.state != "completed":
             raise MachineFailed(f"the migration {status.state}: {status.why}")
-        self.wait_running(self.destination)
+        self.wait_there(self.destination, "running" if running else "paused")
         return status
 
     @staticmethod
     def wait_running(machine, timeout=30):
         """Until the guest runs there."""
+        Migration.wait_there(machine, "running", timeout)
+
+    @staticmethod
+    def wait_there(machine, wanted, timeout=30):
+        """Until the guest is there, and in that state."""
         end = time.monotonic() + timeout
-        while machine.qmp.command("query-status")["status"] != "running":
+        while machine.qmp.command("query-status")["status"] != wanted:
             if time.monotonic() > end:
                 raise machine.failure("the guest does not run")
             time.sleep(POLL_SECONDS)

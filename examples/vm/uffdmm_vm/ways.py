@@ -55,16 +55,22 @@ class Runner:
 
 
 def backend_tier(place, text):
-    """ram:SIZE[:lz4|zstd] or file:PATH:SIZE, which uffdmm-run takes, as options of the object."""
-    kind, rest = text.split(":", 1)
+    """ram:SIZE[:lz4|zstd], file:PATH:SIZE, shared:PATH:SIZE (a file that several hosts share) or
+    nbd:URI, which uffdmm-run takes, as options of the object."""
+    kind, _, rest = text.partition(":")
     if kind == "ram":
         size, _, compression = rest.partition(":")
         options = {"kind": kind, "size": size, "compression": compression or "lz4"}
-    elif kind == "file":
+    elif kind in ("file", "shared"):
         path, _, size = rest.rpartition(":")
-        options = {"kind": kind, "path": path.replace(",", ",,"), "size": size}
+        options = {"kind": "file", "path": path.replace(",", ",,"), "size": size}
+        if kind == "shared":
+            options |= {"shared": "on", "preallocate": "off"}
+    elif kind == "nbd":
+        options = {"kind": kind, "uri": rest.replace(",", ",,")}
     else:
-        raise ValueError(f"tier {text}: allowed are ram:SIZE[:lz4|zstd] and file:PATH:SIZE")
+        raise ValueError(f"tier {text}: allowed are ram:SIZE[:lz4|zstd], file:PATH:SIZE, nbd:URI "
+                         "and shared:PATH:SIZE")
     options["name"] = f"{kind}{place}"
     return [f"tiers.{place}.{key}={value}" for key, value in options.items()]
 
