@@ -11,7 +11,7 @@
 import dataclasses
 import time
 
-from .machine import Answer, Machine, MachineFailed, Report
+from .machine import Answer, Machine, Report
 from .qmp import QmpError
 
 POLL_SECONDS = 0.05
@@ -103,9 +103,14 @@ class Migration:
         for status in self.run(timeout):
             pass
         if status.state != "completed":
-            raise MachineFailed(f"the migration {status.state}: {status.why}")
+            raise self.failure(status)
         self.wait_there(self.destination, "running" if running else "paused")
         return status
+
+    def failure(self, status):
+        """An exception with what both sides said."""
+        there = self.destination.failure("destination:")
+        return self.source.failure(f"the migration {status.state}: {status.why}\n{there}\nsource:")
 
     @staticmethod
     def wait_running(machine, timeout=30):

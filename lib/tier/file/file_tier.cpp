@@ -119,13 +119,7 @@ std::uint32_t file_tier::checksum_of(const std::byte* contents, slot_id name) co
 }
 
 slot_run file_tier::allocate(std::uint32_t wanted) noexcept {
-    slot_run run = slots_.allocate(wanted);
-    if (sharing_ == nullptr)
-        return run;
-    if (run.count == 0 && sharing_->find_room())
-        run = slots_.allocate(wanted);
-    sharing_->slot_allocated();
-    return run;
+    return sharing_ == nullptr ? slots_.allocate(wanted) : sharing_->allocate(wanted);
 }
 
 /// At most 64 requests: in as few runs of slots as there are.

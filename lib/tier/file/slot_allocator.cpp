@@ -47,7 +47,7 @@ slot_allocator::~slot_allocator() {
     pool_.leave();
 }
 
-slot_run slot_allocator::allocate(std::uint32_t wanted) noexcept {
+slot_run slot_allocator::allocate(std::uint32_t wanted, growth grow) noexcept {
     UFFDMM_CHECK(wanted >= 1 && wanted <= longest_run, "a run is 1 to 64 slots");
     candidate best;
     if (current_ != no_extent)
@@ -62,7 +62,7 @@ slot_run slot_allocator::allocate(std::uint32_t wanted) noexcept {
         unlink(extent); // to the end, so that others are searched next time
         link(extent, roomy);
     }
-    if (best.run.count < wanted && add_extent())
+    if (best.run.count < wanted && grow == growth::as_needed && add_extent())
         search(current_, wanted, best);
     if (best.run.count == 0 && heads_[scarce] != no_extent)
         search(heads_[scarce], wanted, best);

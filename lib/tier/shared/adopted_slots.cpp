@@ -76,7 +76,9 @@ bool adopted_slots::concerns(std::uint32_t extent, std::uint32_t owner) const no
            (claimer == owner || claimer == several);
 }
 
-std::uint32_t adopted_slots::take_over(std::uint32_t owner) noexcept {
+std::uint32_t adopted_slots::take_over(std::uint32_t owner, std::uint32_t least_free) noexcept {
+    if (live() == 0)
+        return no_extent;
     const std::uint32_t looks = std::min(most_looks, pool_.extents());
     const std::uint32_t from = next_look_.fetch_add(looks, std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < looks; ++i) {
@@ -86,7 +88,8 @@ std::uint32_t adopted_slots::take_over(std::uint32_t owner) noexcept {
             state.claimer.load(std::memory_order_relaxed) != owner)
             continue;
         const std::uint32_t in_use = live_in(extent); // only this owner changes it
-        if (in_use == pool_.slots_in(extent) || !change(extent, standing::accepted, standing::own))
+        if (in_use + least_free > pool_.slots_in(extent) ||
+            !change(extent, standing::accepted, standing::own))
             continue;
         all_live_.fetch_sub(in_use, std::memory_order_relaxed);
         state.live.store(0, std::memory_order_seq_cst);

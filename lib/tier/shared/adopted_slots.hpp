@@ -50,9 +50,9 @@ class adopted_slots {
     [[nodiscard]] bool is_of_several(std::uint32_t extent) const noexcept {
         return states_[extent].claimer.load(std::memory_order_relaxed) == several;
     }
-    /// An accepted extent with free slots, all others being `owner`'s: it is own from now on, and
-    /// in the caller's hands. no_extent if a look at some of them has found none.
-    [[nodiscard]] std::uint32_t take_over(std::uint32_t owner) noexcept;
+    /// An accepted extent with at least so many free slots, all others being `owner`'s: it is own
+    /// from now on, and in the caller's hands. no_extent if a look at some of them has found none.
+    [[nodiscard]] std::uint32_t take_over(std::uint32_t owner, std::uint32_t least_free) noexcept;
     /// The owner goes away: releases what is surely its own.
     void drop(std::uint32_t owner) noexcept;
     /// Slots adopted in extents that are not own.

@@ -9,7 +9,34 @@ namespace {
 /// Extents whose leases end in one poll(): a look at a word each where they are not this shard's.
 constexpr std::uint32_t most_extents_in_poll = 32;
 
+/// Adopted extents that become the allocator's in one call.
+constexpr unsigned most_taken_over = 16;
+
 } // namespace
+
+slot_run slot_sharing::allocate(std::uint32_t wanted) noexcept {
+    for (unsigned n = 0; n < most_taken_over && slots_.held() <= enough(); ++n)
+        if (!take_over(pool_.slots_per_extent() / 4))
+            break;
+    slot_run run = slots_.allocate(wanted, slots_.held() <= enough()
+                                               ? slot_allocator::growth::as_needed
+                                               : slot_allocator::growth::none);
+    if (run.count == 0 && take_over(1))
+        run = slots_.allocate(wanted);
+    volume_->extent_taken();
+    return run;
+}
+
+/// Whether the allocator has another of the adopted extents, with so many free slots.
+bool slot_sharing::take_over(std::uint32_t least_free) noexcept {
+    const std::uint32_t extent = volume_->adopted().take_over(slots_.owner(), least_free);
+    if (extent == no_extent)
+        return false;
+    const std::uint64_t before = slots_.used();
+    slots_.take_over(extent);
+    adopted_ -= slots_.used() - before;
+    return true;
+}
 
 result<location> slot_sharing::locate(std::uint32_t slot, std::uint32_t slot_generation,
                                       std::uint32_t checksum) noexcept {

@@ -48,18 +48,9 @@ class slot_sharing {
         if (--writing_ == 0)
             volume_->gate().leave();
     }
-    /// Call after a slot was allocated.
-    void slot_allocated() noexcept { volume_->extent_taken(); }
-    /// The allocator has no slot left: whether it has some now.
-    [[nodiscard]] bool find_room() noexcept {
-        const std::uint32_t extent = volume_->adopted().take_over(slots_.owner());
-        if (extent == no_extent)
-            return false;
-        const std::uint64_t before = slots_.used();
-        slots_.take_over(extent);
-        adopted_ -= slots_.used() - before;
-        return true;
-    }
+    /// See slot_allocator::allocate(). Extents are other hosts' too: adopted ones are filled first,
+    /// and no more are taken while most of the slots held here are free, though runs get shorter.
+    [[nodiscard]] slot_run allocate(std::uint32_t wanted) noexcept;
 
     [[nodiscard]] bool holds(std::uint32_t slot) const noexcept {
         return volume_->adopted().holds(slot);
@@ -103,6 +94,11 @@ class slot_sharing {
     [[nodiscard]] result<adopted_slot> adopt(const location& place) noexcept;
 
   private:
+    /// More slots held than this are too many.
+    [[nodiscard]] std::uint64_t enough() const noexcept {
+        return 2 * slots_.used() + 2 * std::uint64_t{pool_.slots_per_extent()};
+    }
+    [[nodiscard]] bool take_over(std::uint32_t least_free) noexcept;
     void free(std::uint32_t slot) noexcept {
         if (slots_.holds(slot))
             slots_.free(slot);

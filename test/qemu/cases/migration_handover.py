@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A guest whose swapped pages are in a store that both sides read changes hands, by QEMU's backend
 and by a distribution's QEMU under uffdmm-run --migrate-locations, whatever ends when."""
+import re
 import signal
 import subprocess
 
@@ -72,11 +73,21 @@ def test_destination_killed_before_it_starts(t):
         source.power_off()
 
 
+def listed(t):
+    """The volumes of the store."""
+    tool = t.build / "shim" / "uffdmm-store"
+    return subprocess.run([tool, "list", t.folder / "store"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def taken(t):
+    """MiB that volumes have."""
+    return sum(map(int, re.findall(r": \w+, (\d+) MiB", listed(t))))
+
+
 def offered(t):
     """Whether the store has a volume that is neither one side's nor the other's."""
-    tool = t.build / "shim" / "uffdmm-store"
-    return b"offered" in subprocess.run([tool, "list", t.folder / "store"], check=True,
-                                        stdout=subprocess.PIPE).stdout
+    return "offered" in listed(t)
 
 
 def test_destination_killed_before_it_accepts(t):
@@ -145,6 +156,10 @@ def test_file(t):
 
 
 def test_back_and_forth(t):
-    """Ten migrations in a row under work; every byte is right after each."""
+    """Ten migrations in a row under work; every byte is right after each, and the store no fuller."""
+    most = 0
     for source, _ in back_and_forth(t, 10, shared(t)):
         expect_located(t, source)
+        most = max(most, taken(t))
+    t.notes.append(f"{most} MiB of the store")
+    t.expect(most <= 768, f"a guest of 384 MiB does not take {most} MiB of the store")

@@ -3,7 +3,6 @@
 in common."""
 import re
 
-from uffdmm_vm import MachineFailed
 from uffdmm_vm.migration import Migration
 
 from .moving import begin_work, filled_pair, works_on
@@ -44,10 +43,11 @@ def expect_located(t, source, least=20000):
 def send(source, destination, **parameters):
     """The guest has arrived and stands still; the source is done with it."""
     destination.qmp.command("stop")
-    for status in Migration(source, destination, max_bandwidth=1 << 30, **parameters).run():
+    migration = Migration(source, destination, max_bandwidth=1 << 30, **parameters)
+    for status in migration.run():
         pass
     if status.state != "completed":
-        raise MachineFailed(f"the migration {status.state}: {status.why}")
+        raise migration.failure(status)
 
 
 def wait_paused(t, destination):

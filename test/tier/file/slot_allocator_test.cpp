@@ -52,6 +52,19 @@ TEST_CASE("extent_pool: a file of one slot and one of almost 16 TiB can be descr
     REQUIRE(pool.record_bytes() < 8192); // one extent's worth
 }
 
+TEST_CASE("slot_allocator: without growth, runs are as long as the holes, and no extent is taken") {
+    using growth = slot_allocator::growth;
+    extent_pool pool(4 * 64);
+    slot_allocator slots(pool, false);
+    CHECK(slots.allocate(1, growth::none).count == 0);
+    REQUIRE(slots.allocate(64) == slot_run{0, 64});
+    for (std::uint32_t slot = 0; slot < 64; slot += 2)
+        slots.free(slot);
+    CHECK(slots.allocate(64, growth::none).count == 1);
+    CHECK(pool.free_extents() == 3);
+    CHECK(slots.allocate(64) == slot_run{64, 64});
+}
+
 TEST_CASE("slot_allocator: the last extent of the largest file is given back at the end") {
     extent_pool pool(extent_pool::max_slots);
     {
