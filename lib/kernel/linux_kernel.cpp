@@ -186,7 +186,7 @@ kernel_result linux_kernel::take_out_by_move(page_index page, page_count n,
 /// One move can not span two mappings, and the embedder may have split ours (mprotect, madvise):
 /// then the kernel answers EINVAL, and smaller moves find out where.
 kernel_result linux_kernel::move_out(page_index page, page_count n, frame_index frame) noexcept {
-    const kernel_result whole = arena_fd_.move(this->frame(frame), at(page), n, true);
+    const kernel_result whole = move_out_of_one(page, n, frame);
     const page_count left = n - whole.done;
     if (whole.os_errno != EINVAL || left < 2)
         return whole;
@@ -198,6 +198,41 @@ kernel_result linux_kernel::move_out(page_index page, page_count n, frame_index 
     r = move_out(page + before, n - before, frame + before);
     r.done += before;
     return r;
+}
+
+/// Believes EEXIST only where the page is still in the guest (moved_but_exists).
+kernel_result linux_kernel::move_out_of_one(page_index page, page_count n,
+                                            frame_index frame) noexcept {
+    kernel_result r{0, kernel_status::exists, EEXIST};
+    while (r.status == kernel_status::exists) {
+        const page_count before = r.done;
+        r = arena_fd_.move(this->frame(frame + before), at(page + before), n - before, true);
+        r.done += before;
+        if (r.status != kernel_status::exists)
+            break;
+        const page_count gone =
+            moved_already(at(page + r.done), this->frame(frame + r.done), n - r.done);
+        if (gone == 0)
+            break;
+        r.done += gone;
+        if (r.done == n)
+            return {n, kernel_status::ok, 0};
+    }
+    return r;
+}
+
+/// Pages at the start that are not at `from`, and whose place at `to` is taken.
+page_count linux_kernel::moved_already(const std::byte* from, const std::byte* to,
+                                       page_count n) const noexcept {
+    pagemap::words before;
+    pagemap::words after;
+    n = std::min(n, pagemap::most_pages);
+    if (!pagemap_.read(from, n, before) || !pagemap_.read(to, n, after))
+        return 0;
+    page_count moved = 0;
+    while (moved < n && !pagemap::populated(before[moved]) && pagemap::populated(after[moved]))
+        ++moved;
+    return moved;
 }
 
 /// Pages that were protected before stay so unless they leave: the engine relies on hearing of the
@@ -334,8 +369,14 @@ void linux_kernel::allow_huge(bool allow) noexcept {
 kernel_result linux_kernel::huge_in(page_index page) noexcept {
     if (!huge_source_ || !huge_source_->fill())
         return {0, kernel_status::unsupported, ENOMEM};
-    const kernel_result r =
+    kernel_result r =
         guest_fault_fd_.move(at(page), huge_source_->block(), huge_source::pages, false);
+    if (r.status == kernel_status::exists) {
+        r.done += moved_already(huge_source_->block() + bytes_of(r.done), at(page + r.done),
+                                huge_source::pages - r.done);
+        if (r.done == huge_source::pages)
+            return {r.done, kernel_status::ok, 0};
+    }
     if (r.done != huge_source::pages)
         huge_source_->empty();
     return r;

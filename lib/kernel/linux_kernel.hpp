@@ -98,6 +98,9 @@ class linux_kernel {
     kernel_result take_out_by_move(page_index page, page_count n, frame_index frame) noexcept;
     kernel_result take_out_by_copy(page_index page, page_count n, frame_index frame) noexcept;
     kernel_result move_out(page_index page, page_count n, frame_index frame) noexcept;
+    kernel_result move_out_of_one(page_index page, page_count n, frame_index frame) noexcept;
+    [[nodiscard]] page_count moved_already(const std::byte* from, const std::byte* to,
+                                           page_count n) const noexcept;
     kernel_result copy_out_of_file(page_index page, page_count n, frame_index frame) noexcept;
     kernel_result copy_out_of_memory(page_index page, page_count n, frame_index frame) noexcept;
     void copy_page(std::byte* to, const std::byte* from) const noexcept;

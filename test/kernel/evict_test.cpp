@@ -59,16 +59,18 @@ TEST_CASE("kernel: move_in gives the frame up and keeps the contents", "[kernel]
     REQUIRE(load(w.os.frame({0})) == 0);
 }
 
-TEST_CASE("kernel: a move stops at a frame in use, even where there is nothing to move",
-          "[kernel]") {
+TEST_CASE("kernel: a move stops at a frame in use, unless there is nothing to move", "[kernel]") {
     UFFDMM_NEEDS(probe().has(UFFD_FEATURE_MOVE), "UFFDIO_MOVE");
     world w(protocol::private_move);
     const auto contents = w.fill(0, 4);
     REQUIRE(w.os.take_out({1}, 1, {1}).done == 1); // page 1 is a hole now, frame 1 is in use
+    REQUIRE(w.os.take_out({2}, 1, {2}).done == 1);
+    const auto newer = w.fill(2, 1); // and so is frame 2, but page 2 is there again
     const kernel_result r = w.os.take_out({0}, 4, {0});
     REQUIRE(r.status == kernel_status::exists);
-    REQUIRE(r.done == 1);
-    REQUIRE(w.os.take_out({2}, 2, {2}).done == 2);
+    REQUIRE(r.done == 2);
+    REQUIRE(same(w.page(2), newer.data()));
+    REQUIRE(w.os.take_out({3}, 1, {3}).done == 1);
     REQUIRE(same(w.os.frame({0}), contents.data(), 4));
 }
 

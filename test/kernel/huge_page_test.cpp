@@ -32,9 +32,9 @@ bool has_huge_pages() {
 
 /// Private memory in which two blocks can be huge.
 struct huge_world : world {
-    explicit huge_world(bool remove_events = false)
+    explicit huge_world(bool remove_events = false, ioctl_function ioctl = &system_ioctl)
         : world(protocol::private_move, 3 * huge,
-                {.remove_events = remove_events, .huge_pages = true}) {
+                {.remove_events = remove_events, .huge_pages = true, .ioctl = ioctl}) {
         REQUIRE(os.traits().huge_page == huge);
         os.allow_huge(true);
         const auto start = static_cast<page_count>(os.address({0}) >> page_shift);
@@ -78,6 +78,16 @@ bool in_one_piece(const std::byte* page) {
     return (flags_of(page).value_or(0) >> kpf_thp & 1) != 0;
 }
 
+/// Moves, and then says that something was there before.
+int ioctl_that_forgets(int fd, unsigned long request, void* argument) noexcept {
+    const int rc = system_ioctl(fd, request, argument);
+    if (request != UFFDIO_MOVE || rc != 0)
+        return rc;
+    static_cast<uffdio_move*>(argument)->move = -EEXIST;
+    errno = EEXIST;
+    return -1;
+}
+
 /// By another thread, as the embedder does it.
 void discard(huge_world& w, page_run run) {
     int status = -1; // Catch2 has assertions for one thread only
@@ -88,6 +98,18 @@ void discard(huge_world& w, page_run run) {
 }
 
 } // namespace
+
+TEST_CASE("kernel: moved_but_exists: a huge page that is there is there", "[kernel]") {
+    UFFDMM_NEEDS(has_huge_pages(), "UFFDIO_MOVE and transparent huge pages");
+    huge_world w(false, &ioctl_that_forgets);
+    w.install(w.first);
+    w.stamp(w.first);
+    const kernel_result again = w.os.huge_in(w.first);
+    CHECK(again.status == kernel_status::exists);
+    CHECK(again.done == 0);
+    for (page_count i = 0; i < huge; ++i)
+        REQUIRE(w.is_stamped(w.first + i, w.first));
+}
 
 TEST_CASE("kernel: a huge page comes in whole, reads as zeros and wakes", "[kernel]") {
     UFFDMM_NEEDS(has_huge_pages(), "UFFDIO_MOVE and transparent huge pages");

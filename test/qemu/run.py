@@ -171,7 +171,7 @@ def main():
                 raise Unobtainable(f"{QEMU} is not here; Debian has it in qemu-system-x86")
             print(f"{len(cases)} tests, by {'KVM' if has_kvm() else 'TCG'}", flush=True)
             cases = obtainable(cases, asked)
-            return finish(run(cases, asked)) if cases else 0
+            return finish(run(cases, asked) if cases else {"passed": 0, "failed": 0})
     except Unobtainable as error:
         print(f"test/run qemu: {error}", file=sys.stderr)
         return 1

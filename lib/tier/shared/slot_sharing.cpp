@@ -18,9 +18,9 @@ slot_run slot_sharing::allocate(std::uint32_t wanted) noexcept {
     for (unsigned n = 0; n < most_taken_over && slots_.held() <= enough(); ++n)
         if (!take_over(pool_.slots_per_extent() / 4))
             break;
-    slot_run run = slots_.allocate(wanted, slots_.held() <= enough()
-                                               ? slot_allocator::growth::as_needed
-                                               : slot_allocator::growth::none);
+    slot_run run =
+        slots_.allocate(wanted, slots_.held() <= enough() ? slot_allocator::growth::as_needed
+                                                          : slot_allocator::growth::none);
     if (run.count == 0 && take_over(1))
         run = slots_.allocate(wanted);
     volume_->extent_taken();

@@ -162,4 +162,5 @@ def test_back_and_forth(t):
         expect_located(t, source)
         most = max(most, taken(t))
     t.notes.append(f"{most} MiB of the store")
-    t.expect(most <= 768, f"a guest of 384 MiB does not take {most} MiB of the store")
+    # Twice what it stores, and what each side has claimed ahead.
+    t.expect(most <= 896, f"a guest of 384 MiB does not take {most} MiB of the store")
