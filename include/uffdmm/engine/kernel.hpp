@@ -99,8 +99,8 @@ concept kernel = requires(K& k, const K& ck, std::span<kernel_message> messages,
 
     /// Takes `n` guest pages from `page` out into frames from `frame`, skipping holes: frame
     /// frame+i gets page+i where that was mapped, and stays empty elsewhere. Contents are frozen:
-    /// no guest write is lost. Afterwards accesses to the pages fault. `exists`: the frame of a page
-    /// is in use; those of holes may be.
+    /// no guest write is lost. Afterwards accesses to the pages fault. `exists`: a page's frame is
+    /// in use; those of holes may be.
     { k.take_out(page, n, frame) } -> std::same_as<kernel_result>;
     /// Moves frames back into absent guest pages, giving the frames up. Private backing only.
     { k.move_in(page, n, frame) } -> std::same_as<kernel_result>;

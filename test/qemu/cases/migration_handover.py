@@ -156,7 +156,7 @@ def test_file(t):
 
 
 def test_back_and_forth(t):
-    """Ten migrations in a row under work; every byte is right after each, and the store no fuller."""
+    """Ten migrations in a row under work; every byte is right, and the store no fuller."""
     most = 0
     for source, _ in back_and_forth(t, 10, shared(t)):
         expect_located(t, source)
