@@ -284,54 +284,6 @@ TEST_CASE("ioctl: a move refused with EINVAL is tried in pieces before it counts
     play = {};
 }
 
-/// Moves that many pages at each call, then says EEXIST, as Linux 6.18 does where it has had to
-/// look at a page twice.
-page_count moved_in_silence = 0;
-int ioctl_that_forgets(int fd, unsigned long request, void* argument) noexcept {
-    auto& move = *static_cast<uffdio_move*>(argument);
-    const std::uint64_t silent = bytes_of(moved_in_silence);
-    if (request != UFFDIO_MOVE || move.len < silent)
-        return system_ioctl(fd, request, argument);
-    uffdio_move part = move;
-    part.len = silent;
-    if (system_ioctl(fd, UFFDIO_MOVE, &part) != 0)
-        return system_ioctl(fd, request, argument);
-    move.move = -EEXIST;
-    errno = EEXIST;
-    return -1;
-}
-
-TEST_CASE("ioctl: moved_but_exists: pages that have left count, whatever the kernel says",
-          "[kernel]") {
-    UFFDMM_NEEDS(probe().has(UFFD_FEATURE_MOVE), "UFFDIO_MOVE");
-    for (const page_count silent : {1u, 3u, 8u}) {
-        INFO(silent << " pages at a time");
-        moved_in_silence = silent;
-        linux_kernel_options options;
-        options.ioctl = &ioctl_that_forgets;
-        world w(protocol::private_move, 8, options);
-        const auto contents = w.fill(0, 8);
-        const kernel_result r = w.os.take_out({0}, 8, {0});
-        CHECK(r.status == kernel_status::ok);
-        REQUIRE(r.done == 8);
-        REQUIRE(same(w.os.frame({0}), contents.data(), 8));
-        CHECK(w.os.zero_in({0}, 8).done == 8); // nothing was left behind
-    }
-}
-
-TEST_CASE("ioctl: moved_but_exists: a frame that was taken before is taken", "[kernel]") {
-    UFFDMM_NEEDS(probe().has(UFFD_FEATURE_MOVE), "UFFDIO_MOVE");
-    world w(protocol::private_move, 8);
-    const auto before = w.fill(4, 1);
-    REQUIRE(w.os.take_out({4}, 1, {4}).done == 1);
-    const auto contents = w.fill(0, 8);
-    const kernel_result r = w.os.take_out({0}, 8, {0});
-    CHECK(r.status == kernel_status::exists);
-    CHECK(r.done == 4);
-    CHECK(same(w.os.frame({4}), before.data()));
-    CHECK(same(w.page(4), contents.data() + bytes_of(4), 4));
-}
-
 TEST_CASE("ioctl: what is refused with ENOENT is tried in pieces before it counts as gone",
           "[kernel]") {
     const answer no{-1, ENOENT, 0};

@@ -84,4 +84,25 @@ inline void require_all_free(const std::string& path) {
     CHECK(all.value().damaged_entries == 0);
 }
 
+/// A store, and two managers with a shard each in it.
+struct two_managers {
+    temporary_directory directory;
+    std::string path = directory.file("store");
+    std::shared_ptr<shared_volume> a = open_volume(path);
+    std::shared_ptr<shared_volume> b = open_volume(path);
+    shard_rig source{a};
+    shard_rig destination{b};
+
+    /// Source stores the keys; the destination adopts them.
+    void hand_over(const std::vector<std::uint64_t>& keys) {
+        stored = store_all(source, *a, keys);
+        places = locate_all(source, stored);
+        REQUIRE(b->attach(a->volume()).ok());
+        adopted = adopt_all(destination, places);
+    }
+    std::vector<slot_id> stored;
+    std::vector<location> places;
+    std::vector<slot_id> adopted;
+};
+
 } // namespace uffdmm::test
