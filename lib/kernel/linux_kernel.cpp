@@ -186,7 +186,7 @@ kernel_result linux_kernel::take_out_by_move(page_index page, page_count n,
 /// One move can not span two mappings, and the embedder may have split ours (mprotect, madvise):
 /// then the kernel answers EINVAL, and smaller moves find out where.
 kernel_result linux_kernel::move_out(page_index page, page_count n, frame_index frame) noexcept {
-    const kernel_result whole = move_out_of_one(page, n, frame);
+    const kernel_result whole = move(arena_fd_, this->frame(frame), at(page), n, true);
     const page_count left = n - whole.done;
     if (whole.os_errno != EINVAL || left < 2)
         return whole;
@@ -200,25 +200,24 @@ kernel_result linux_kernel::move_out(page_index page, page_count n, frame_index 
     return r;
 }
 
-/// Believes EEXIST only where the page is still in the guest (moved_but_exists).
-kernel_result linux_kernel::move_out_of_one(page_index page, page_count n,
-                                            frame_index frame) noexcept {
-    kernel_result r{0, kernel_status::exists, EEXIST};
-    while (r.status == kernel_status::exists) {
-        const page_count before = r.done;
-        r = arena_fd_.move(this->frame(frame + before), at(page + before), n - before, true);
-        r.done += before;
-        if (r.status != kernel_status::exists)
-            break;
+/// Believes EEXIST only where the page is still at `from` (moved_but_exists).
+kernel_result linux_kernel::move(userfaultfd& fd, std::byte* to, const std::byte* from,
+                                 page_count n, bool holes) const noexcept {
+    for (page_count done = 0;;) {
+        kernel_result r = fd.move(to + bytes_of(done), from + bytes_of(done), n - done, holes);
+        done += r.done;
         const page_count gone =
-            moved_already(at(page + r.done), this->frame(frame + r.done), n - r.done);
-        if (gone == 0)
-            break;
-        r.done += gone;
-        if (r.done == n)
+            r.status == kernel_status::exists
+                ? moved_already(from + bytes_of(done), to + bytes_of(done), n - done)
+                : 0;
+        done += gone;
+        if (done == n)
             return {n, kernel_status::ok, 0};
+        if (gone == 0) {
+            r.done = done;
+            return r;
+        }
     }
-    return r;
 }
 
 /// Pages at the start that are not at `from`, and whose place at `to` is taken.
@@ -369,14 +368,8 @@ void linux_kernel::allow_huge(bool allow) noexcept {
 kernel_result linux_kernel::huge_in(page_index page) noexcept {
     if (!huge_source_ || !huge_source_->fill())
         return {0, kernel_status::unsupported, ENOMEM};
-    kernel_result r =
-        guest_fault_fd_.move(at(page), huge_source_->block(), huge_source::pages, false);
-    if (r.status == kernel_status::exists) {
-        r.done += moved_already(huge_source_->block() + bytes_of(r.done), at(page + r.done),
-                                huge_source::pages - r.done);
-        if (r.done == huge_source::pages)
-            return {r.done, kernel_status::ok, 0};
-    }
+    const kernel_result r =
+        move(guest_fault_fd_, at(page), huge_source_->block(), huge_source::pages, false);
     if (r.done != huge_source::pages)
         huge_source_->empty();
     return r;

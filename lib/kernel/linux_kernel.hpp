@@ -98,7 +98,8 @@ class linux_kernel {
     kernel_result take_out_by_move(page_index page, page_count n, frame_index frame) noexcept;
     kernel_result take_out_by_copy(page_index page, page_count n, frame_index frame) noexcept;
     kernel_result move_out(page_index page, page_count n, frame_index frame) noexcept;
-    kernel_result move_out_of_one(page_index page, page_count n, frame_index frame) noexcept;
+    kernel_result move(userfaultfd& fd, std::byte* to, const std::byte* from, page_count n,
+                       bool holes) const noexcept;
     [[nodiscard]] page_count moved_already(const std::byte* from, const std::byte* to,
                                            page_count n) const noexcept;
     kernel_result copy_out_of_file(page_index page, page_count n, frame_index frame) noexcept;

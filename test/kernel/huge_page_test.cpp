@@ -13,6 +13,7 @@
 #include "kernel/huge_source.hpp"
 #include "kernel/mapped_area.hpp"
 #include "kernel/pagemap.hpp"
+#include "support/forgetful_ioctl.hpp"
 #include "support/kernel_fixture.hpp"
 
 namespace {
@@ -78,16 +79,6 @@ bool in_one_piece(const std::byte* page) {
     return (flags_of(page).value_or(0) >> kpf_thp & 1) != 0;
 }
 
-/// Moves, and then says that something was there before.
-int ioctl_that_forgets(int fd, unsigned long request, void* argument) noexcept {
-    const int rc = system_ioctl(fd, request, argument);
-    if (request != UFFDIO_MOVE || rc != 0)
-        return rc;
-    static_cast<uffdio_move*>(argument)->move = -EEXIST;
-    errno = EEXIST;
-    return -1;
-}
-
 /// By another thread, as the embedder does it.
 void discard(huge_world& w, page_run run) {
     int status = -1; // Catch2 has assertions for one thread only
@@ -101,6 +92,7 @@ void discard(huge_world& w, page_run run) {
 
 TEST_CASE("kernel: moved_but_exists: a huge page that is there is there", "[kernel]") {
     UFFDMM_NEEDS(has_huge_pages(), "UFFDIO_MOVE and transparent huge pages");
+    moved_in_silence = huge;
     huge_world w(false, &ioctl_that_forgets);
     w.install(w.first);
     w.stamp(w.first);

@@ -2,36 +2,19 @@
 /// moved_but_exists: UFFDIO_MOVE moves pages, and says EEXIST (lib/kernel/README.md).
 
 #include <atomic>
-#include <cerrno>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "support/forgetful_ioctl.hpp"
 #include "support/kernel_fixture.hpp"
 
 namespace {
 
 using namespace uffdmm;
 using namespace uffdmm::test;
-
-/// Moves that many pages at each call, then says EEXIST, as Linux 6.18 does where it has waited for
-/// a page that is being migrated.
-page_count moved_in_silence = 0;
-int ioctl_that_forgets(int fd, unsigned long request, void* argument) noexcept {
-    auto& move = *static_cast<uffdio_move*>(argument);
-    const std::uint64_t silent = bytes_of(moved_in_silence);
-    if (request != UFFDIO_MOVE || move.len < silent)
-        return system_ioctl(fd, request, argument);
-    uffdio_move part = move;
-    part.len = silent;
-    if (system_ioctl(fd, UFFDIO_MOVE, &part) != 0)
-        return system_ioctl(fd, request, argument);
-    move.move = -EEXIST;
-    errno = EEXIST;
-    return -1;
-}
 
 /// Makes the kernel migrate pages all the time, as it does now and then to get memory in one piece;
 /// for which this process needs to be root.

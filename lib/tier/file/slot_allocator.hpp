@@ -27,13 +27,10 @@ class slot_allocator {
 
     static constexpr std::uint32_t longest_run = 64;
 
-    /// Between 1 and `wanted` (at most longest_run) consecutive slots; count 0 if none is left.
-    [[nodiscard]] slot_run allocate(std::uint32_t wanted) noexcept {
-        return allocate(wanted, growth::as_needed);
-    }
-    /// With growth::none: of the extents that are held already.
+    /// Whether there may be more extents than are held already.
     enum class growth : bool { none, as_needed };
-    [[nodiscard]] slot_run allocate(std::uint32_t wanted, growth grow) noexcept;
+    /// Between 1 and `wanted` (at most longest_run) consecutive slots; count 0 if none is left.
+    [[nodiscard]] slot_run allocate(std::uint32_t wanted, growth grow = growth::as_needed) noexcept;
     void free(std::uint32_t slot) noexcept;
     /// An extent that the pool made this owner's, with slots in use (extent_pool::take_over).
     void take_over(std::uint32_t extent) noexcept;

@@ -16,6 +16,18 @@ std::uint32_t extents_taken(const std::string& path) {
     return table.file().geometry().extents() - all.value().free_extents;
 }
 
+/// Releases all slots but one of `each`, whose contents have their index as key.
+void release_most(shard_rig& shard, const std::vector<slot_id>& slots, std::size_t each,
+                  std::vector<slot_id>& kept, std::vector<std::uint64_t>& contents) {
+    for (std::size_t i = 0; i < slots.size(); ++i)
+        if (i % each == 0) {
+            kept.push_back(slots[i]);
+            contents.push_back(i);
+        } else {
+            shard.tier().release(slots[i]);
+        }
+}
+
 /// Stores 64 pages at once, so many times.
 void store_bursts(shard_rig& shard, shared_volume& volume, std::uint64_t bursts,
                   std::vector<slot_id>& slots, std::vector<std::uint64_t>& contents) {
@@ -39,13 +51,7 @@ TEST_CASE("shared store: slots freed in accepted extents are given out again") {
     m.a.reset();
     std::vector<slot_id> kept;
     std::vector<std::uint64_t> kept_keys;
-    for (std::size_t i = 0; i < m.adopted.size(); ++i)
-        if (i % 8 == 0) {
-            kept.push_back(m.adopted[i]);
-            kept_keys.push_back(i);
-        } else {
-            m.destination.tier().release(m.adopted[i]);
-        }
+    release_most(m.destination, m.adopted, 8, kept, kept_keys);
     const auto more = store_all(m.destination, *m.b, keys(20000, 64 * 64 - 80));
     CHECK(m.destination.store({1}).front().status == tier_status::full);
     m.destination.require_contents(kept, kept_keys);
@@ -61,13 +67,7 @@ TEST_CASE("shared store: adopted extents are filled before others are taken") {
     m.a.reset();
     std::vector<slot_id> kept;
     std::vector<std::uint64_t> contents;
-    for (std::size_t i = 0; i < m.adopted.size(); ++i)
-        if (i % 16 == 0) {
-            kept.push_back(m.adopted[i]);
-            contents.push_back(i);
-        } else {
-            m.destination.tier().release(m.adopted[i]);
-        }
+    release_most(m.destination, m.adopted, 16, kept, contents);
     const std::uint32_t before = extents_taken(m.path);
     store_bursts(m.destination, *m.b, 5, kept, contents);
     CHECK(extents_taken(m.path) <= before + 1); // one claimed ahead was taken at most
@@ -79,13 +79,8 @@ TEST_CASE("shared store: nothing is taken from others while most of what is held
     const auto stored = store_all(m.source, *m.a, keys(0, 64 * 20));
     std::vector<slot_id> kept;
     std::vector<std::uint64_t> contents;
-    for (std::size_t i = 0; i < stored.size(); ++i)
-        if (i % 16 == 0) { // no hole is as long as the runs below
-            kept.push_back(stored[i]);
-            contents.push_back(i);
-        } else {
-            m.source.tier().release(stored[i]);
-        }
+    // No hole is as long as the runs below.
+    release_most(m.source, stored, 16, kept, contents);
     store_bursts(m.source, *m.a, 10, kept, contents);
     CHECK(extents_taken(m.path) <= 24 + 4); // those of the beginning, and what both claim ahead
     m.source.require_contents(kept, contents);
