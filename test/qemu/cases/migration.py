@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Live migration between QEMUs of one way, and of plain ones, while most of the RAM is out."""
-from qemutest.moving import (arrives, back_and_forth, begin_slowly, begin_work, comes_back,
-                             filled_pair, move, move_at_work, pair, through_file, works_on)
+from qemutest.moving import (arrives, back_and_forth, begin_work, cancelled_at_work, comes_back,
+                             filled_pair, left_alone, move, move_at_work, through_file)
 from uffdmm_vm import Plain
 from uffdmm_vm.backend import backend_statistics, tier_reads
 from uffdmm_vm.migration import Migration, incoming
@@ -45,11 +45,7 @@ def test_to_plain(t):
 def test_cancelled(t):
     """A migration is cancelled: the guest goes on where it is, and moves at the second try."""
     with filled_pair(t) as (source, destination):
-        begin_work(t, source)
-        first = begin_slowly(t, source, destination)
-        t.expect(first.cancel().state == "cancelled", "the migration was under way")
-        works_on(t, source.end())
-        t.verify(source)
+        cancelled_at_work(t, source, destination)
         with t.machine(kind=incoming) as other:
             move(t, source, other)
             t.verify(other)
@@ -58,18 +54,7 @@ def test_cancelled(t):
 
 def test_destination_killed(t):
     """The destination dies in the middle: the guest goes on at the source."""
-    source, destination = pair(t)
-    with source:
-        with destination:
-            source.wait_ready()
-            t.fill_all(source)
-            begin_work(t, source)
-            migration = begin_slowly(t, source, destination)
-            destination.process.kill()
-            t.wait_for("the migration fails", lambda: migration.status().state == "failed")
-        works_on(t, source.end())
-        t.verify(source)
-        t.expect_within_limit(source)
+    with left_alone(t) as source:
         source.power_off()
 
 

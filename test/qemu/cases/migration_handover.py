@@ -5,9 +5,10 @@ import re
 import signal
 import subprocess
 
-from qemutest.handing_over import expect_located, send, shared, shared_pair, wait_paused
-from qemutest.moving import (back_and_forth, begin_slowly, begin_work, comes_back, move,
-                             move_at_work, pair, through_file, works_on)
+from qemutest.handing_over import (expect_located, goes_on, send, shared, shared_pair,
+                                   wait_paused)
+from qemutest.moving import (back_and_forth, cancelled_at_work, comes_back, left_alone, move,
+                             move_at_work, pair, through_file)
 from uffdmm_vm.migration import Migration, incoming
 
 CPUS = (2,)
@@ -27,11 +28,7 @@ def test_a_guest_at_work_moves(t):
 def test_cancelled(t):
     """A migration is cancelled: the guest goes on where it is, and moves at the second try."""
     with shared_pair(t) as (source, destination):
-        begin_work(t, source)
-        first = begin_slowly(t, source, destination)
-        t.expect(first.cancel().state == "cancelled", "the migration was under way")
-        works_on(t, source.end())
-        t.verify(source)
+        cancelled_at_work(t, source, destination)
         t.fill_all(source)  # what was leased is free again: the store holds no more than this
         with t.machine(kind=incoming, ram=shared(t)) as other:
             move_at_work(t, source, other)
@@ -41,18 +38,7 @@ def test_cancelled(t):
 
 def test_destination_killed(t):
     """The destination dies in the middle: the guest goes on at the source."""
-    source, destination = pair(t, shared(t), shared(t))
-    with source:
-        with destination:
-            source.wait_ready()
-            t.fill_all(source)
-            begin_work(t, source)
-            migration = begin_slowly(t, source, destination)
-            destination.process.kill()
-            t.wait_for("the migration fails", lambda: migration.status().state == "failed")
-        works_on(t, source.end())
-        t.verify(source)
-        t.expect_within_limit(source)
+    with left_alone(t, shared(t), shared(t)) as source:
         with t.machine(kind=incoming, ram=shared(t)) as other:
             move(t, source, other)
             t.verify(other)
@@ -121,10 +107,7 @@ def test_source_killed(t):
         send(source, destination)
         source.process.kill()
         source.process.wait()
-        wait_paused(t, destination)
-        destination.qmp.command("cont")
-        t.verify(destination)
-        destination.power_off()
+        goes_on(t, destination)
 
 
 def test_source_quits(t):
@@ -133,10 +116,7 @@ def test_source_quits(t):
         send(source, destination)
         source.qmp.command("quit")
         source.process.wait(30)
-        wait_paused(t, destination)
-        destination.qmp.command("cont")
-        t.verify(destination)
-        destination.power_off()
+        goes_on(t, destination)
 
 
 def test_return_path(t):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Live migration of a guest whose swapped pages are in a store that both sides read."""
-from qemutest.handing_over import (expect_located, located, refusal, send, shared, shared_pair,
-                                   wait_paused)
+from qemutest.handing_over import (expect_located, located, one_side_runs, refusal, send, shared,
+                                   shared_pair, wait_paused)
 from qemutest.moving import arrives, begin_work, filled_pair, move_at_work, works_on
 from uffdmm_vm import Plain
 from uffdmm_vm.backend import backend_statistics, set_migrate_locations, tier_reads
@@ -98,20 +98,13 @@ def test_to_plain(t):
 
 def test_one_side_runs(t):
     """Whichever side is told first to go on has the guest; the other one refuses."""
-    for first in (0, 1):
-        with shared_pair(t) as machines:
-            send(*machines)
-            wait_paused(t, machines[1])
-            winner, loser = machines[first], machines[1 - first]
-            winner.qmp.command("cont")
-            try:
-                loser.qmp.command("cont")
-                t.expect(False, "the other side refuses")
-            except QmpError as error:
-                t.expect("taken over" in str(error) or "taken block" in str(error), str(error))
-            t.expect(loser.qmp.command("query-status")["status"] != "running", "and stands still")
-            t.verify(winner)
-            winner.power_off()
+    for _, loser in one_side_runs(t):
+        try:
+            loser.qmp.command("cont")
+            t.expect(False, "the other side refuses")
+        except QmpError as error:
+            t.expect("taken over" in str(error) or "taken block" in str(error), str(error))
+        t.expect(loser.qmp.command("query-status")["status"] != "running", "and stands still")
 
 
 def test_multifd(t):

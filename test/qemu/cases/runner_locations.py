@@ -4,8 +4,8 @@ uffdmm-run --migrate-locations."""
 import contextlib
 import re
 
-from qemutest.handing_over import (expect_located, refusal, send, sent, shared, shared_pair,
-                                   wait_paused)
+from qemutest.handing_over import (expect_located, one_side_runs, refusal, sent, shared,
+                                   shared_pair)
 from qemutest.moving import arrives, begin_slowly, begin_work, filled_pair, move_at_work
 from uffdmm_vm import Plain
 from uffdmm_vm.backend import tier_reads
@@ -130,15 +130,8 @@ def test_another_version(t):
 
 def test_one_side_runs(t):
     """Whichever side is told first to go on has the guest; the other one's process ends."""
-    for first in (0, 1):
-        with shared_pair(t) as machines:
-            send(*machines)
-            wait_paused(t, machines[1])
-            winner, loser = machines[first], machines[1 - first]
-            winner.qmp.command("cont")
-            with contextlib.suppress(ConnectionError):
-                loser.qmp.command("cont")
-            t.expect(loser.process.wait(30) == 1, "the other side ends")
-            t.expect("the guest must not run here" in loser.errors(), loser.errors())
-            t.verify(winner)
-            winner.power_off()
+    for _, loser in one_side_runs(t):
+        with contextlib.suppress(ConnectionError):
+            loser.qmp.command("cont")
+        t.expect(loser.process.wait(30) == 1, "the other side ends")
+        t.expect("the guest must not run here" in loser.errors(), loser.errors())

@@ -56,6 +56,28 @@ def wait_paused(t, destination):
                lambda: destination.qmp.command("query-status")["status"] == "paused")
 
 
+def goes_on(t, destination):
+    """The guest that has arrived is told to, and misses nothing."""
+    wait_paused(t, destination)
+    destination.qmp.command("cont")
+    t.verify(destination)
+    destination.power_off()
+
+
+def one_side_runs(t):
+    """Hands a guest over, and lets the one side and then the other run it first: yields (the one
+    that does, the one that must not)."""
+    for first in (0, 1):
+        with shared_pair(t) as machines:
+            send(*machines)
+            wait_paused(t, machines[1])
+            winner, loser = machines[first], machines[1 - first]
+            winner.qmp.command("cont")
+            yield winner, loser
+            t.verify(winner)
+            winner.power_off()
+
+
 def refusal(t, source, destination):
     """What the destination says as it refuses; the source's guest goes on."""
     begin_work(t, source)

@@ -70,6 +70,33 @@ def works_on(t, answer):
     t.expect(answer.bad == 0, "the work goes on without a wrong page")
 
 
+def cancelled_at_work(t, source, destination):
+    """A migration that is cancelled under way; the guest goes on where it is."""
+    begin_work(t, source)
+    migration = begin_slowly(t, source, destination)
+    t.expect(migration.cancel().state == "cancelled", "the migration was under way")
+    works_on(t, source.end())
+    t.verify(source)
+
+
+@contextlib.contextmanager
+def left_alone(t, source=None, destination=None):
+    """Yields the source after its destination has died in the middle; the guest goes on there."""
+    source, destination = pair(t, source, destination)
+    with source:
+        with destination:
+            source.wait_ready()
+            t.fill_all(source)
+            begin_work(t, source)
+            migration = begin_slowly(t, source, destination)
+            destination.process.kill()
+            t.wait_for("the migration fails", lambda: migration.status().state == "failed")
+        works_on(t, source.end())
+        t.verify(source)
+        t.expect_within_limit(source)
+        yield source
+
+
 def arrives(t, migration, destination):
     """Work goes on over there, every byte is right, and that was all."""
     works_on(t, migration.end())
