@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// Work that must not run on a shard thread, and the way back to it.
+/// Work that must not hold a shard's faults up, and the way back to its thread.
 ///
-///     shard thread ── submit(jobs) ──► executor ── job::run() on a worker ──► home.post(job)
+///     shard thread ── submit(jobs) ──► executor ── job::run() elsewhere ──► home.post(job)
 ///     shard thread ◄─ job::deliver() ◄─ mailbox::drain()
 
 #include <atomic>
@@ -120,7 +120,14 @@ class mailbox {
 class UFFDMM_CXX_API job : public message {
   public:
     explicit job(mailbox& home) : home_(&home) {}
-    virtual void run() noexcept = 0; ///< any one worker thread
+    virtual void run() noexcept = 0; ///< any one thread; what run_part() has not done yet
+    /// Instead of run(), where has_small_parts(): the next part of it, which takes a few
+    /// microseconds. Any one thread at a time; returns whether that was the last part.
+    virtual bool run_part() noexcept {
+        run();
+        return true;
+    }
+    [[nodiscard]] virtual bool has_small_parts() const noexcept { return false; }
     [[nodiscard]] mailbox& home() const noexcept { return *home_; }
 
   protected:
@@ -140,12 +147,24 @@ class UFFDMM_CXX_API executor {
     virtual void submit(std::span<job* const> jobs) noexcept = 0;
 
   protected:
-    /// Every job taken by submit() goes through both, on any thread.
+    /// Every job taken by submit() goes through accept(), and then through one of the others, on
+    /// any thread.
     static void accept(job& j) noexcept { j.home_->job_submitted(); }
     static void run_and_post(job& j) noexcept {
-        mailbox& home = *j.home_; // the job may be gone as soon as it is posted
         j.run();
+        post(j);
+    }
+    /// The job has run.
+    static void post(job& j) noexcept {
+        mailbox& home = *j.home_; // the job may be gone as soon as it is posted
         home.post(j);
+        home.job_posted();
+    }
+    /// Another executor takes the job instead.
+    static void pass_to(executor& other, job& j) noexcept {
+        mailbox& home = *j.home_;
+        job* const list[] = {&j};
+        other.submit(list);
         home.job_posted();
     }
     /// For queues of jobs that need no memory of their own.

@@ -176,7 +176,7 @@ class UFFDMM_CXX_API swap_tier {
 
 /// What a tier may use; valid as long as the tier lives.
 struct tier_context {
-    executor& workers;      ///< threads for work too long for the shard thread
+    executor& workers;      ///< does what would hold faults up: in spare time, or on threads
     mailbox& home;          ///< where jobs come back to the shard thread
     page_count shard_pages; ///< size of the shard's slice
     unsigned shard_number;  ///< unique within the manager

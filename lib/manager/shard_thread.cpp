@@ -42,7 +42,7 @@ prefetcher_factory prefetcher_of(const region_config& config) {
 
 shard_thread::shard_thread(const guest_slice& slice, const region_config& config,
                            const shard_services& shared, unsigned number)
-    : waiter_(shared.spin), mail_(waiter_),
+    : waiter_(shared.spin), mail_(waiter_), spare_(shared.workers),
       os_(slice, frames_for(slice.pages), kernel_options(config)),
       engine_(std::in_place, os_,
               shard<linux_kernel>::parts{shared.tuning, shared.money, *this, mail_,
@@ -61,6 +61,7 @@ shard_thread::~shard_thread() {
     }
     // A tier may have left work of its own with the workers, whose mail comes here.
     engine_.reset();
+    spare_.hand_over();
     while (mail_.expects_jobs())
         ::sched_yield();
     (void)mail_.drain();
@@ -68,7 +69,7 @@ shard_thread::~shard_thread() {
 
 std::vector<std::unique_ptr<swap_tier>> shard_thread::make_tiers(const shard_services& shared,
                                                                  unsigned number) {
-    const tier_context context{shared.workers, mail_, os_.pages(), number};
+    const tier_context context{spare_, mail_, os_.pages(), number};
     std::vector<std::unique_ptr<swap_tier>> tiers;
     for (const tier_factory& make : shared.tiers)
         tiers.push_back(make(context));
@@ -88,7 +89,9 @@ void shard_thread::loop() noexcept {
             // The thread whose event is unread, or whose madvise is not finished, needs the CPU.
             if (engine_->parked())
                 ::sched_yield();
-            waiter_.wait(hint, mail_);
+            const bool more =
+                spare_.use({engine_->serving(), hint != wait_hint::poll}, os_.now_ns());
+            waiter_.wait(more ? wait_hint::poll : hint, mail_);
         }
     } catch (const std::exception& e) {
         fatal(__FILE__, __LINE__, e.what());

@@ -3,7 +3,7 @@
 
 /// A shard on the real kernel, with the thread that drives it. The only loop of the library:
 ///
-///     for (;;) { hint = shard.step(); waiter.wait(hint, mail); }
+///     for (;;) { hint = shard.step(); waiter.wait(spare.use(...) ? poll : hint, mail); }
 ///
 /// Whatever goes wrong in it stops the process: a shard that answers no faults would hang the
 /// guest, and closing its userfaultfd would show it zeros (handler_dies).
@@ -14,6 +14,7 @@
 #include <span>
 #include <thread>
 
+#include "executor/spare_time.hpp"
 #include "kernel/guest_memory.hpp"
 #include "kernel/linux_kernel.hpp"
 #include "kernel/shard_waiter.hpp"
@@ -72,6 +73,7 @@ class shard_thread final : private squeeze_listener {
 
     shard_waiter waiter_;
     mailbox mail_;
+    spare_time spare_;
     linux_kernel os_;
     std::optional<shard<linux_kernel>> engine_; ///< ends before its mail does
     unsigned number_;

@@ -26,11 +26,18 @@ byte_count compress_job::memory_bytes(const page_compressor& compressor,
 }
 
 void compress_job::run() noexcept {
-    for (std::size_t i = 0; i < count_; ++i) {
-        result& r = results_[i];
-        r.length = compressor_.compress(r.request->contents, {output(i), length_limit_});
-        r.checksum = checksum({output(i), r.length}, r.request->owner);
+    while (!run_part()) {
     }
+}
+
+bool compress_job::run_part() noexcept {
+    if (compressed_ != count_) {
+        std::byte* const to = output(compressed_);
+        result& r = results_[compressed_++];
+        r.length = compressor_.compress(r.request->contents, {to, length_limit_});
+        r.checksum = checksum({to, r.length}, r.request->owner);
+    }
+    return compressed_ == count_;
 }
 
 } // namespace uffdmm

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// A batch of pages on its way through a worker: filled on the shard thread, compressed on a
-/// worker, emptied on the shard thread again. It has all the memory it needs, and touches it only
-/// when it is used for the first time.
+/// A batch of pages to compress: filled on the shard thread, compressed by whoever the executor
+/// finds, page by page if need be, emptied on the shard thread again. It has all the memory it
+/// needs, and touches it only when it is used for the first time.
 
 #include <array>
 #include <cstddef>
@@ -49,7 +49,7 @@ class compress_job final : public job {
                                                  std::uint32_t length_limit) noexcept;
 
     // Shard thread, while the job is not submitted.
-    void clear() noexcept { count_ = 0; }
+    void clear() noexcept { count_ = compressed_ = 0; }
     [[nodiscard]] bool is_filled() const noexcept { return count_ == most_pages; }
     void add(store_request& request) noexcept { results_[count_++].request = &request; }
     [[nodiscard]] std::span<const result> results() const noexcept {
@@ -64,6 +64,8 @@ class compress_job final : public job {
 
   private:
     void run() noexcept override;
+    bool run_part() noexcept override;
+    [[nodiscard]] bool has_small_parts() const noexcept override { return compressor_.is_fast(); }
     void deliver() noexcept override { owner_.compressed(*this); }
     [[nodiscard]] std::byte* output(std::size_t index) const noexcept {
         return outputs_ + index * length_limit_;
@@ -75,6 +77,7 @@ class compress_job final : public job {
     mapping memory_;
     std::byte* outputs_;
     std::size_t count_ = 0;
+    std::size_t compressed_ = 0; ///< of them
     std::array<result, most_pages> results_;
 };
 

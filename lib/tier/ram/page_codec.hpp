@@ -22,6 +22,9 @@ class page_compressor {
     /// `level`: zstd only, 1 to 19.
     page_compressor(codec which, int level) : which_(which), level_(level) {}
 
+    /// Whether a page takes few microseconds.
+    [[nodiscard]] bool is_fast() const noexcept { return which_ == codec::lz4; }
+
     /// Bytes of the workspace that compress() needs; it is kept between calls.
     [[nodiscard]] std::size_t workspace_bytes() const noexcept;
     void set_workspace(std::span<std::byte> workspace) noexcept { workspace_ = workspace; }

@@ -3,12 +3,12 @@
 
 /// A swap tier in compressed memory.
 ///
-///     store ─► waiting ─► compress_job ─► worker ─► home ─► slab pool + record ─► poll ─► client
+///     store ─► waiting ─► compress_job ─► executor ─► home ─► slab pool + record ─► poll ─► client
 ///     load  ─► record ─► checksum ─► decompress (on the shard thread, no lock, no allocation)
 ///
-/// Compression is too slow for the shard thread and decompression is not, so stores end in poll()
-/// and loads inside the call. All else happens on the shard thread, so nothing here is locked; the
-/// instances of a manager's shards share nothing but the quota.
+/// Compression is too slow for the path of a fault and decompression is not, so stores end in
+/// poll() and loads inside the call. All else happens on the shard thread, so nothing here is
+/// locked; the instances of a manager's shards share nothing but the quota.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "executor/spare_time.hpp"
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "tier/ram/compress_job.hpp"
+
+namespace {
+
+using namespace uffdmm;
+
+struct no_waker final : waker {
+    void wake() noexcept override {}
+};
+
+/// Workers that do nothing until they are told to.
+struct waiting_workers final : executor {
+    std::vector<job*> jobs;
+
+    void submit(std::span<job* const> list) noexcept override {
+        for (job* j : list) {
+            accept(*j);
+            jobs.push_back(j);
+        }
+    }
+    void run_all() {
+        for (job* j : std::exchange(jobs, {}))
+            run_and_post(*j);
+    }
+};
+
+struct counted_job final : job {
+    counted_job(mailbox& home, int number, std::vector<int>& delivered, bool small = true)
+        : job(home), number_(number), delivered_(delivered), small_(small) {}
+
+    void run() noexcept override {
+        while (!run_part()) {
+        }
+    }
+    bool run_part() noexcept override { return ++parts == all_parts; }
+    [[nodiscard]] bool has_small_parts() const noexcept override { return small_; }
+    void deliver() noexcept override { delivered_.push_back(number_); }
+
+    static constexpr int all_parts = 3;
+    int parts = 0;
+
+  private:
+    int number_;
+    std::vector<int>& delivered_;
+    bool small_;
+};
+
+struct rig {
+    static constexpr spare_time::round idle{true, true};
+    static constexpr spare_time::round busy{true, false};
+    static constexpr spare_time::round quiet{false, true};
+
+    rig() { (void)spare.use(busy, now); }
+
+    no_waker nobody;
+    mailbox home{nobody};
+    waiting_workers workers;
+    spare_time spare{workers};
+    std::vector<int> delivered;
+    std::uint64_t now = 1;
+
+    void submit(std::vector<job*> jobs) { spare.submit(jobs); }
+    void submit(job& j) { submit(std::vector{&j}); }
+};
+
+} // namespace
+
+TEST_CASE("spare time: jobs are done part by part, in order, in rounds that are idle") {
+    rig r;
+    counted_job first(r.home, 1, r.delivered);
+    counted_job second(r.home, 2, r.delivered);
+    r.submit({&first, &second});
+    CHECK(r.workers.jobs.empty());
+    CHECK(r.home.expects_jobs());
+
+    CHECK(r.spare.use(rig::busy, r.now));
+    CHECK(first.parts == 0);
+    for (int part = 1; part <= counted_job::all_parts; ++part) {
+        CHECK(r.spare.use(rig::idle, r.now));
+        CHECK(first.parts == part);
+        CHECK(second.parts == 0);
+    }
+    CHECK(r.home.drain() == 1);
+    CHECK(r.delivered == std::vector{1});
+
+    for (int part = 1; part <= counted_job::all_parts; ++part)
+        CHECK(r.spare.use(rig::idle, r.now));
+    CHECK(r.home.drain() == 1);
+    CHECK(r.delivered == std::vector{1, 2});
+    CHECK_FALSE(r.home.expects_jobs());
+    CHECK_FALSE(r.spare.use(rig::idle, r.now));
+    CHECK(r.workers.jobs.empty());
+}
+
+TEST_CASE("spare time: jobs of large parts go to the workers, those around them do not") {
+    rig r;
+    counted_job first(r.home, 1, r.delivered);
+    counted_job large(r.home, 2, r.delivered, false);
+    r.submit(first);
+    r.submit(large);
+    CHECK(r.workers.jobs == std::vector<job*>{&large});
+    r.workers.run_all();
+    for (int part = 0; part < counted_job::all_parts; ++part)
+        CHECK(r.spare.use(rig::idle, r.now));
+    (void)r.home.drain();
+    CHECK(r.delivered == std::vector{2, 1});
+}
+
+TEST_CASE("spare time: without faults there is no reason to keep jobs") {
+    rig r;
+    counted_job kept(r.home, 1, r.delivered);
+    r.submit(kept);
+    CHECK(r.spare.use(rig::idle, r.now));
+    CHECK(r.spare.use(rig::quiet, r.now));
+    CHECK(r.workers.jobs == std::vector<job*>{&kept});
+    CHECK_FALSE(r.spare.use(rig::quiet, r.now));
+
+    counted_job later(r.home, 2, r.delivered);
+    r.submit(later);
+    CHECK(r.workers.jobs == std::vector<job*>{&kept, &later});
+    r.workers.run_all();
+    CHECK(kept.parts == counted_job::all_parts); // not begun anew
+    (void)r.home.drain();
+    CHECK(r.delivered == std::vector{1, 2});
+    CHECK_FALSE(r.home.expects_jobs());
+}
+
+TEST_CASE("spare time: jobs that are too slow go to the workers, and so do the next ones") {
+    rig r;
+    counted_job slow(r.home, 1, r.delivered);
+    r.submit(slow);
+    CHECK(r.spare.use(rig::busy, r.now));
+    r.now += spare_time::patience_ns;
+    CHECK(r.spare.use(rig::busy, r.now));
+    CHECK(r.workers.jobs.empty());
+    r.now += 1;
+    CHECK(r.spare.use(rig::busy, r.now));
+    CHECK(r.workers.jobs == std::vector<job*>{&slow});
+
+    std::vector<counted_job> next(spare_time::busy_jobs, counted_job(r.home, 2, r.delivered));
+    for (counted_job& j : next)
+        r.submit(j);
+    CHECK(r.workers.jobs.size() == 1 + spare_time::busy_jobs);
+    counted_job tried(r.home, 3, r.delivered);
+    r.submit(tried);
+    CHECK(r.workers.jobs.size() == 1 + spare_time::busy_jobs);
+    CHECK(r.spare.use(rig::idle, r.now));
+    CHECK(tried.parts == 1);
+    r.workers.run_all();
+    r.spare.hand_over();
+    r.workers.run_all();
+    CHECK(r.home.drain() == 2 + spare_time::busy_jobs);
+}
+
+TEST_CASE("spare time: each job has its own time") {
+    rig r;
+    counted_job first(r.home, 1, r.delivered);
+    counted_job second(r.home, 2, r.delivered);
+    r.submit({&first, &second});
+    for (int part = 0; part < 2 * counted_job::all_parts; ++part) {
+        r.now += spare_time::patience_ns / counted_job::all_parts;
+        CHECK(r.spare.use(rig::idle, r.now));
+    }
+    CHECK(r.workers.jobs.empty());
+    CHECK(r.home.drain() == 2);
+}
+
+TEST_CASE("spare time: what is kept at the end goes to the workers") {
+    no_waker nobody;
+    mailbox home{nobody};
+    waiting_workers workers;
+    std::vector<int> delivered;
+    counted_job kept(home, 1, delivered);
+    {
+        spare_time spare(workers);
+        (void)spare.use(rig::busy, 1);
+        job* const list[] = {&kept};
+        spare.submit(list);
+        CHECK(workers.jobs.empty());
+    }
+    CHECK(workers.jobs == std::vector<job*>{&kept});
+    workers.run_all();
+    CHECK(home.drain() == 1);
+    CHECK_FALSE(home.expects_jobs());
+}
+
+TEST_CASE("spare time: compressing can go on elsewhere after any page") {
+    struct owner final : compress_owner {
+        void compressed(compress_job&) noexcept override {}
+    } nobody_asks;
+    no_waker nobody;
+    mailbox home{nobody};
+    const page_compressor compressor(codec::lz4, 0);
+    compress_job job(home, nobody_asks, compressor, page_size);
+    std::vector<std::byte> pages(3 * page_size);
+    std::vector<store_request> requests(3);
+    for (std::size_t i = 0; i < 3; ++i) {
+        std::memset(pages.data() + i * page_size, static_cast<int>(i + 1), page_size / 2);
+        requests[i].contents = pages.data() + i * page_size;
+        requests[i].owner = i;
+        job.add(requests[i]);
+    }
+    waiting_workers workers;
+    spare_time spare(workers);
+    CHECK(static_cast<uffdmm::job&>(job).has_small_parts());
+    (void)spare.use(rig::busy, 1);
+    uffdmm::job* const list[] = {&job};
+    spare.submit(list);
+    CHECK(spare.use(rig::idle, 1));
+    spare.hand_over();
+    REQUIRE(workers.jobs.size() == 1);
+    workers.run_all();
+
+    page_decompressor decompressor(codec::lz4);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const compress_job::result& r = job.results()[i];
+        REQUIRE(r.length != 0);
+        std::vector<std::byte> out(page_size);
+        CHECK(decompressor.decompress(job.bytes_of(r), out.data()));
+        CHECK(std::memcmp(out.data(), requests[i].contents, page_size) == 0);
+    }
+    (void)home.drain();
+}
+
+TEST_CASE("spare time: zstd is not for the thread that answers faults") {
+    struct owner final : compress_owner {
+        void compressed(compress_job&) noexcept override {}
+    } nobody_asks;
+    no_waker nobody;
+    mailbox home{nobody};
+    const page_compressor compressor(codec::zstd, 1);
+    const compress_job job(home, nobody_asks, compressor, page_size);
+    CHECK_FALSE(static_cast<const uffdmm::job&>(job).has_small_parts());
+}
