@@ -316,7 +316,8 @@ struct uffdmm_manager_options {
     size_t tier_count;
     const struct uffdmm_event_handler* on_event; /**< copied; or NULL */
     uint32_t workers;                            /**< threads for compression, 1..64 */
-    uint32_t staged_percent;          /**< share of the limit kept as staged pages, 1..50 */
+    uint32_t staged_percent;          /**< share of the limit kept as staged pages, 1..50; 0: 3
+                                           where the first tier is compressed RAM, else 12 */
     uint32_t low_watermark_permille;  /**< free share at which reclaim starts */
     uint32_t high_watermark_permille; /**< and at which it stops: low < high <= 250 */
     uint64_t spin;                    /**< microseconds an idle shard thread spins at most */

@@ -106,8 +106,10 @@ inline constexpr byte_count least_limit = byte_count{4} << 20;
 struct manager_config {
     byte_count limit = 0;           ///< host memory for everything: required, at least least_limit
     std::vector<tier_config> tiers; ///< empty = one ram_tier_config; at most 6
-    unsigned workers = 1;           ///< threads for compression (1..64)
-    unsigned staged_percent = 12;   ///< share of the limit kept as staged pages (1..50)
+    unsigned workers = 1;           ///< threads for the compression that shard threads have no
+                                    ///< time for (1..64)
+    unsigned staged_percent = 0;    ///< share of the limit kept as staged pages (1..50); 0 = 3
+                                    ///< where the first tier is compressed RAM, else 12
     unsigned low_watermark_permille = 15;  ///< free share of the limit at which reclaim starts
     unsigned high_watermark_permille = 30; ///< and at which it stops (low < high <= 250)
     std::chrono::microseconds spin{50};    ///< longest an idle shard thread spins before it sleeps

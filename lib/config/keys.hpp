@@ -26,7 +26,7 @@ struct keys<manager_config> {
     static constexpr std::tuple all{
         size_key<self>{"limit", &self::limit, {.low = least_limit}, true},
         number_key<self, unsigned>{"workers", &self::workers, 1, 64},
-        number_key<self, unsigned>{"staged_percent", &self::staged_percent, 1, 50},
+        number_key<self, unsigned>{"staged_percent", &self::staged_percent, 0, 50},
         number_key<self, unsigned>{"low_watermark_permille", &self::low_watermark_permille, 1, 249},
         number_key<self, unsigned>{"high_watermark_permille", &self::high_watermark_permille, 2,
                                    250},

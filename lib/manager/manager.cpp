@@ -8,21 +8,11 @@
 #include "manager/make_tiers.hpp"
 #include "manager/managed_region.hpp"
 #include "manager/statistics.hpp"
+#include "manager/tuning.hpp"
 #include "uffdmm/detail/mutex.hpp"
 
 namespace uffdmm {
 namespace {
-
-shard_tuning tuning_of(const manager_config& config) {
-    shard_tuning tuning;
-    tuning.staged_percent = config.staged_percent;
-    tuning.low_watermark_permille = config.low_watermark_permille;
-    tuning.high_watermark_permille = config.high_watermark_permille;
-    tuning.read_retry_ns =
-        static_cast<std::uint64_t>(std::chrono::nanoseconds(config.read_retry_time).count());
-    tuning.when_full = config.when_full;
-    return tuning;
-}
 
 byte_count metadata_of(const region_config& config) {
     byte_count bytes = 0;
