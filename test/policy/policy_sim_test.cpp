@@ -109,9 +109,10 @@ TEST_CASE("policy_sim: no policy beats the optimum, and what fits in memory neve
 TEST_CASE("policy_sim: the default's hit ratio is within 10 % of the best policy's") {
     const std::string name(GENERATE(from_range(trace_names().begin(), trace_names().end())));
     const page_count overcommit = GENERATE(2u, 4u);
+    const unsigned staged_percent = GENERATE(3u, 12u); // the defaults before RAM, and a disk
     const trace t = make_trace(name, {16'384, 500'000, 1});
     const auto hit_ratio = [&](std::string_view policy) {
-        engine_model model(find_policy(policy), t.pages, t.pages / overcommit);
+        engine_model model(find_policy(policy), t.pages, t.pages / overcommit, {staged_percent});
         for (const std::uint32_t page : t.touches)
             model.touch({page});
         return model.seen().hit_ratio();

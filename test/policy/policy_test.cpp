@@ -78,10 +78,10 @@ TEST_CASE("second chance: a chance is not inherited by the next stay") {
 }
 
 TEST_CASE("s3fifo: a recent ghost goes to main, an old one and a first touch to small") {
-    filled<s3fifo_policy> f(50); // small's share is 5, main's 45
-    f.install(50, install_cause::swap_in, 46);
+    filled<s3fifo_policy> f(50); // small's share is 5, main's 45, of which three quarters are 34
+    f.install(50, install_cause::swap_in, 35);
     REQUIRE(f.policy.small_size() == 51);
-    f.install(51, install_cause::swap_in, 45);
+    f.install(51, install_cause::swap_in, 34);
     f.install(52, install_cause::take_back, 1);
     REQUIRE(f.policy.main_size() == 2);
 }

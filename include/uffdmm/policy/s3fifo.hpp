@@ -8,7 +8,7 @@
 ///                         take back: frequency + 1 ◄────────┘                   │
 ///                            │                                                  │
 ///                            ▼                                                  │
-///                          main ◄── swap in within main's capacity of evictions ┘
+///                          main ◄── swap in within 3/4 of main's size evictions ┘
 ///                           │ ▲
 ///                           │ └── frequency > 0: once more, frequency - 1
 ///                           └──── frequency 0: evict
@@ -113,10 +113,12 @@ class s3fifo_policy final : public eviction_policy {
         return (bits & in_main) != 0 ? main_ : small_;
     }
 
-    /// A page evicted so recently that a cache of main's size would still hold it. Prefetched pages
-    /// and one-pass readers prove nothing.
+    /// A page evicted so recently that a cache of three quarters of main's size would still hold
+    /// it: with older ghosts a loop a little larger than the memory counts as proven, and drives
+    /// out what is hot. Prefetched pages and one-pass readers prove nothing.
     [[nodiscard]] bool proven(install_cause cause, std::uint32_t distance) const {
-        return distance <= size() - small_limit() &&
+        const page_count main = size() - small_limit();
+        return distance <= main - main / 4 &&
                (cause == install_cause::swap_in || cause == install_cause::first_touch);
     }
 
