@@ -68,6 +68,17 @@ constexpr std::array all_options{
            [](options& o, string_view n, string_view t) {
                o.manager.workers = small_number(n, t, 1, 64);
            }},
+    option{
+        "--staged-percent", "P", "of the limit, for staged pages, 0 to 50 (its default)",
+        [](options& o, auto n, auto t) { o.manager.staged_percent = small_number(n, t, 0, 50); }},
+    option{"--low-watermark", "P", "free share in permille at which reclaim starts (its default)",
+           [](options& o, auto n, auto t) {
+               o.manager.low_watermark_permille = small_number(n, t, 1, 249);
+           }},
+    option{"--high-watermark", "P", "free share in permille at which it stops (its default)",
+           [](options& o, auto n, auto t) {
+               o.manager.high_watermark_permille = small_number(n, t, 2, 250);
+           }},
     option{"--spin", "US", "longest an idle thread of the library spins (its default)",
            [](options& o, string_view n, string_view t) {
                o.manager.spin = std::chrono::microseconds(small_number(n, t, 0, 10000));
