@@ -47,7 +47,7 @@ struct HostMemoryBackendUffdmm {
     bool has_when_full;
     uint32_t shards;
     uint32_t workers; /* 0 until it is known */
-    uint32_t staged_percent; /* 0 until it is known */
+    uint32_t staged_percent; /* 0: the library chooses */
 
     uffdmm_manager *manager;
     uffdmm_region *region;
