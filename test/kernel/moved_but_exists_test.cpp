@@ -79,11 +79,10 @@ TEST_CASE("kernel: moved_but_exists: pages that the kernel migrates leave as tol
     (void)w.fill(0, all);
     for (page_count at = 0; at < all; ++at)
         store(w.page(at), 0);
-    std::atomic<bool> stop{false};
     std::vector<std::uint64_t> written(all);
     const compaction migrates;
-    vcpu cpu(w, [&] {
-        for (std::uint64_t next = 1; !stop.load(std::memory_order_relaxed);) {
+    vcpu cpu(w, [&](const std::stop_token& told) {
+        for (std::uint64_t next = 1; !told.stop_requested();) {
             next = next * 6364136223846793005u + 1442695040888963407u;
             const auto at = static_cast<std::uint32_t>(next >> 52);
             store(w.page(at), load(w.page(at)) + 1);
@@ -106,8 +105,7 @@ TEST_CASE("kernel: moved_but_exists: pages that the kernel migrates leave as tol
                 }
             }
         }
-    stop.store(true, std::memory_order_relaxed);
-    cpu.join();
+    cpu.stop();
     CHECK(left == rounds * all);
     CHECK(back == rounds * all);
     page_count wrong = 0;

@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <stop_token>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -131,14 +133,18 @@ struct world {
     }
 };
 
-/// A thread that accesses guest memory. If a test fails while it waits, the range is unregistered,
-/// so that it can end.
+/// A thread that accesses guest memory: once, or until it is told to stop if `access` takes a
+/// std::stop_token. If a test fails while it waits, it is told to stop and the range is
+/// unregistered, so that it can end.
 class vcpu {
   public:
     template <typename Access>
     vcpu(world& w, Access access)
-        : world_(w), thread_([this, access] {
-              access();
+        : world_(w), thread_([this, access](const std::stop_token& told) {
+              if constexpr (std::is_invocable_v<Access, std::stop_token>)
+                  access(told);
+              else
+                  access();
               done_.store(true, std::memory_order_release);
           }) {}
     vcpu(const vcpu&) = delete;
@@ -146,6 +152,7 @@ class vcpu {
     ~vcpu() {
         if (!thread_.joinable())
             return;
+        thread_.request_stop();
         if (!done()) {
             (void)world_.os.unregister_guest();
             kernel_message drained[64];
@@ -159,11 +166,15 @@ class vcpu {
 
     [[nodiscard]] bool done() const { return done_.load(std::memory_order_acquire); }
     void join() { thread_.join(); }
+    void stop() {
+        thread_.request_stop();
+        join();
+    }
 
   private:
     world& world_;
     std::atomic<bool> done_{false};
-    std::thread thread_;
+    std::jthread thread_;
 };
 
 // The kernel, and pages that come and go, are no partners that ThreadSanitizer can see.
