@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <span>
 
+#include <boost/intrusive/slist.hpp>
+
 #include "uffdmm/export.hpp"
 
 namespace uffdmm {
@@ -117,7 +119,7 @@ class mailbox {
 };
 
 /// Work with two halves: run() on a worker, deliver() back on the shard thread.
-class UFFDMM_CXX_API job : public message {
+class UFFDMM_CXX_API job : public message, public boost::intrusive::slist_base_hook<> {
   public:
     explicit job(mailbox& home) : home_(&home) {}
     virtual void run() noexcept = 0; ///< any one thread; what run_part() has not done yet
@@ -136,8 +138,12 @@ class UFFDMM_CXX_API job : public message {
   private:
     friend class executor;
     mailbox* home_;
-    job* next_job_ = nullptr; ///< belongs to the executor while it holds the job
 };
+
+/// First in, first out; needs no memory of its own. A job is in one at most, that of the executor
+/// which holds it.
+using job_queue = boost::intrusive::slist<job, boost::intrusive::cache_last<true>,
+                                          boost::intrusive::constant_time_size<false>>;
 
 /// Runs jobs and posts each to its home when run() returns.
 class UFFDMM_CXX_API executor {
@@ -167,8 +173,11 @@ class UFFDMM_CXX_API executor {
         other.submit(list);
         home.job_posted();
     }
-    /// For queues of jobs that need no memory of their own.
-    [[nodiscard]] static job*& next_of(job& j) noexcept { return j.next_job_; }
+    [[nodiscard]] static job& take_oldest(job_queue& from) noexcept {
+        job& j = from.front();
+        from.pop_front();
+        return j;
+    }
 };
 
 } // namespace uffdmm

@@ -7,7 +7,8 @@ namespace uffdmm {
 
 void spare_time::submit(std::span<job* const> jobs) noexcept {
     while (!jobs.empty() && serving_ && busy_ == 0 && jobs.front()->has_small_parts()) {
-        keep(*jobs.front());
+        accept(*jobs.front());
+        kept_.push_back(*jobs.front());
         jobs = jobs.subspan(1);
     }
     if (jobs.empty())
@@ -16,23 +17,13 @@ void spare_time::submit(std::span<job* const> jobs) noexcept {
     workers_.submit(jobs);
 }
 
-void spare_time::keep(job& j) noexcept {
-    accept(j);
-    next_of(j) = nullptr;
-    if (oldest_ == nullptr)
-        oldest_ = &j;
-    else
-        next_of(*newest_) = &j;
-    newest_ = &j;
-}
-
-bool spare_time::use(round last, std::uint64_t now_ns) noexcept {
+bool spare_time::use(const round& last) noexcept {
     serving_ = last.serving;
-    if (oldest_ == nullptr)
+    if (kept_.empty())
         return false;
     if (started_ns_ == 0)
-        started_ns_ = now_ns;
-    const bool too_slow = now_ns - started_ns_ > patience_ns;
+        started_ns_ = last.began_ns;
+    const bool too_slow = last.began_ns - started_ns_ > patience_ns;
     if (too_slow)
         busy_ = busy_jobs;
     if (too_slow || !serving_)
@@ -43,20 +34,15 @@ bool spare_time::use(round last, std::uint64_t now_ns) noexcept {
 }
 
 void spare_time::run_part() noexcept {
-    job& j = *oldest_;
-    if (!j.run_part())
+    if (!kept_.front().run_part())
         return;
-    oldest_ = next_of(j);
+    post(take_oldest(kept_));
     started_ns_ = 0;
-    post(j);
 }
 
 void spare_time::hand_over() noexcept {
-    while (oldest_ != nullptr) {
-        job& j = *oldest_;
-        oldest_ = next_of(j);
-        pass_to(workers_, j);
-    }
+    while (!kept_.empty())
+        pass_to(workers_, take_oldest(kept_));
     started_ns_ = 0;
 }
 

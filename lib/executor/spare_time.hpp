@@ -41,22 +41,21 @@ class spare_time final : public executor {
     struct round {
         bool serving = false; ///< faults come
         bool idle = false;    ///< there is nothing else to do
+        std::uint64_t began_ns = 0;
     };
     /// After every round. Returns whether there may be more to do, so that the thread must not
     /// sleep.
-    bool use(round last, std::uint64_t now_ns) noexcept;
+    bool use(const round& last) noexcept;
 
     /// Gives what is kept to the workers.
     void hand_over() noexcept;
 
   private:
-    void keep(job& j) noexcept;
     void run_part() noexcept;
 
     executor& workers_;
-    job* oldest_ = nullptr;
-    job* newest_ = nullptr;        ///< meaningless while oldest_ is nullptr
-    std::uint64_t started_ns_ = 0; ///< when oldest_ was first looked at; 0: not yet
+    job_queue kept_;
+    std::uint64_t started_ns_ = 0; ///< when the oldest was first looked at; 0: not yet
     std::size_t busy_ = 0;         ///< jobs that go to the workers without being tried here
     bool serving_ = false;
 };

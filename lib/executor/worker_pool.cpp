@@ -89,7 +89,7 @@ class worker_pool::state {
             const mutex_lock lock(mutex_);
             for (job* j : jobs) {
                 worker_pool::accept(*j);
-                push(*j);
+                queue_.push_back(*j);
             }
             for (std::size_t n = 0; n < jobs.size() && at_rest_ != 0; ++n) {
                 woken |= at_rest_ & (~at_rest_ + 1);
@@ -126,22 +126,11 @@ class worker_pool::state {
     /// The oldest job; nullptr if there is none, and then the turn is over.
     [[nodiscard]] job* pop_or_rest(unsigned turn) noexcept {
         const mutex_lock lock(mutex_);
-        job* j = oldest_;
-        if (j == nullptr)
-            at_rest_ |= std::uint64_t{1} << turn;
-        else
-            oldest_ = next_of(*j);
-        return j;
+        if (!queue_.empty())
+            return &worker_pool::take_oldest(queue_);
+        at_rest_ |= std::uint64_t{1} << turn;
+        return nullptr;
     }
-    void push(job& j) noexcept UFFDMM_REQUIRES(mutex_) {
-        next_of(j) = nullptr;
-        if (oldest_ == nullptr)
-            oldest_ = &j;
-        else
-            next_of(*newest_) = &j;
-        newest_ = &j;
-    }
-    [[nodiscard]] static job*& next_of(job& j) noexcept { return worker_pool::next_of(j); }
 
     void finish() noexcept {
         work_.reset();
@@ -154,8 +143,7 @@ class worker_pool::state {
     std::array<handler_place, most_workers> places_;
     mutex mutex_;
     std::uint64_t at_rest_ UFFDMM_GUARDED_BY(mutex_); ///< a bit per turn that is not posted
-    job* oldest_ UFFDMM_GUARDED_BY(mutex_) = nullptr;
-    job* newest_ UFFDMM_GUARDED_BY(mutex_) = nullptr; ///< meaningless while oldest_ is nullptr
+    job_queue queue_ UFFDMM_GUARDED_BY(mutex_);
     std::vector<std::thread> threads_;
 };
 

@@ -90,7 +90,7 @@ void shard_thread::loop() noexcept {
             if (engine_->parked())
                 ::sched_yield();
             const bool more =
-                spare_.use({engine_->serving(), hint != wait_hint::poll}, os_.now_ns());
+                spare_.use({engine_->serving(), hint != wait_hint::poll, engine_->step_began_ns()});
             waiter_.wait(more ? wait_hint::poll : hint, mail_);
         }
     } catch (const std::exception& e) {

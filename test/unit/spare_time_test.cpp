@@ -53,12 +53,16 @@ struct counted_job final : job {
     bool small_;
 };
 
+struct nobody_asks final : compress_owner {
+    void compressed(compress_job&) noexcept override {}
+};
+
 struct rig {
     static constexpr spare_time::round idle{true, true};
     static constexpr spare_time::round busy{true, false};
     static constexpr spare_time::round quiet{false, true};
 
-    rig() { (void)spare.use(busy, now); }
+    rig() { (void)use(busy); }
 
     no_waker nobody;
     mailbox home{nobody};
@@ -67,6 +71,10 @@ struct rig {
     std::vector<int> delivered;
     std::uint64_t now = 1;
 
+    bool use(spare_time::round r) {
+        r.began_ns = now;
+        return spare.use(r);
+    }
     void submit(std::vector<job*> jobs) { spare.submit(jobs); }
     void submit(job& j) { submit(std::vector{&j}); }
 };
@@ -81,10 +89,10 @@ TEST_CASE("spare time: jobs are done part by part, in order, in rounds that are 
     CHECK(r.workers.jobs.empty());
     CHECK(r.home.expects_jobs());
 
-    CHECK(r.spare.use(rig::busy, r.now));
+    CHECK(r.use(rig::busy));
     CHECK(first.parts == 0);
     for (int part = 1; part <= counted_job::all_parts; ++part) {
-        CHECK(r.spare.use(rig::idle, r.now));
+        CHECK(r.use(rig::idle));
         CHECK(first.parts == part);
         CHECK(second.parts == 0);
     }
@@ -92,11 +100,11 @@ TEST_CASE("spare time: jobs are done part by part, in order, in rounds that are 
     CHECK(r.delivered == std::vector{1});
 
     for (int part = 1; part <= counted_job::all_parts; ++part)
-        CHECK(r.spare.use(rig::idle, r.now));
+        CHECK(r.use(rig::idle));
     CHECK(r.home.drain() == 1);
     CHECK(r.delivered == std::vector{1, 2});
     CHECK_FALSE(r.home.expects_jobs());
-    CHECK_FALSE(r.spare.use(rig::idle, r.now));
+    CHECK_FALSE(r.use(rig::idle));
     CHECK(r.workers.jobs.empty());
 }
 
@@ -109,7 +117,7 @@ TEST_CASE("spare time: jobs of large parts go to the workers, those around them 
     CHECK(r.workers.jobs == std::vector<job*>{&large});
     r.workers.run_all();
     for (int part = 0; part < counted_job::all_parts; ++part)
-        CHECK(r.spare.use(rig::idle, r.now));
+        CHECK(r.use(rig::idle));
     (void)r.home.drain();
     CHECK(r.delivered == std::vector{2, 1});
 }
@@ -118,10 +126,10 @@ TEST_CASE("spare time: without faults there is no reason to keep jobs") {
     rig r;
     counted_job kept(r.home, 1, r.delivered);
     r.submit(kept);
-    CHECK(r.spare.use(rig::idle, r.now));
-    CHECK(r.spare.use(rig::quiet, r.now));
+    CHECK(r.use(rig::idle));
+    CHECK(r.use(rig::quiet));
     CHECK(r.workers.jobs == std::vector<job*>{&kept});
-    CHECK_FALSE(r.spare.use(rig::quiet, r.now));
+    CHECK_FALSE(r.use(rig::quiet));
 
     counted_job later(r.home, 2, r.delivered);
     r.submit(later);
@@ -137,12 +145,12 @@ TEST_CASE("spare time: jobs that are too slow go to the workers, and so do the n
     rig r;
     counted_job slow(r.home, 1, r.delivered);
     r.submit(slow);
-    CHECK(r.spare.use(rig::busy, r.now));
+    CHECK(r.use(rig::busy));
     r.now += spare_time::patience_ns;
-    CHECK(r.spare.use(rig::busy, r.now));
+    CHECK(r.use(rig::busy));
     CHECK(r.workers.jobs.empty());
     r.now += 1;
-    CHECK(r.spare.use(rig::busy, r.now));
+    CHECK(r.use(rig::busy));
     CHECK(r.workers.jobs == std::vector<job*>{&slow});
 
     std::vector<counted_job> next(spare_time::busy_jobs, counted_job(r.home, 2, r.delivered));
@@ -152,7 +160,7 @@ TEST_CASE("spare time: jobs that are too slow go to the workers, and so do the n
     counted_job tried(r.home, 3, r.delivered);
     r.submit(tried);
     CHECK(r.workers.jobs.size() == 1 + spare_time::busy_jobs);
-    CHECK(r.spare.use(rig::idle, r.now));
+    CHECK(r.use(rig::idle));
     CHECK(tried.parts == 1);
     r.workers.run_all();
     r.spare.hand_over();
@@ -167,39 +175,33 @@ TEST_CASE("spare time: each job has its own time") {
     r.submit({&first, &second});
     for (int part = 0; part < 2 * counted_job::all_parts; ++part) {
         r.now += spare_time::patience_ns / counted_job::all_parts;
-        CHECK(r.spare.use(rig::idle, r.now));
+        CHECK(r.use(rig::idle));
     }
     CHECK(r.workers.jobs.empty());
     CHECK(r.home.drain() == 2);
 }
 
 TEST_CASE("spare time: what is kept at the end goes to the workers") {
-    no_waker nobody;
-    mailbox home{nobody};
-    waiting_workers workers;
-    std::vector<int> delivered;
-    counted_job kept(home, 1, delivered);
+    rig r;
+    counted_job kept(r.home, 1, r.delivered);
     {
-        spare_time spare(workers);
-        (void)spare.use(rig::busy, 1);
+        spare_time spare(r.workers);
+        (void)spare.use(rig::busy);
         job* const list[] = {&kept};
         spare.submit(list);
-        CHECK(workers.jobs.empty());
+        CHECK(r.workers.jobs.empty());
     }
-    CHECK(workers.jobs == std::vector<job*>{&kept});
-    workers.run_all();
-    CHECK(home.drain() == 1);
-    CHECK_FALSE(home.expects_jobs());
+    CHECK(r.workers.jobs == std::vector<job*>{&kept});
+    r.workers.run_all();
+    CHECK(r.home.drain() == 1);
+    CHECK_FALSE(r.home.expects_jobs());
 }
 
 TEST_CASE("spare time: compressing can go on elsewhere after any page") {
-    struct owner final : compress_owner {
-        void compressed(compress_job&) noexcept override {}
-    } nobody_asks;
-    no_waker nobody;
-    mailbox home{nobody};
+    rig r;
+    nobody_asks owner;
     const page_compressor compressor(codec::lz4, 0);
-    compress_job job(home, nobody_asks, compressor, page_size);
+    compress_job job(r.home, owner, compressor, page_size);
     std::vector<std::byte> pages(3 * page_size);
     std::vector<store_request> requests(3);
     for (std::size_t i = 0; i < 3; ++i) {
@@ -208,35 +210,30 @@ TEST_CASE("spare time: compressing can go on elsewhere after any page") {
         requests[i].owner = i;
         job.add(requests[i]);
     }
-    waiting_workers workers;
-    spare_time spare(workers);
-    CHECK(static_cast<uffdmm::job&>(job).has_small_parts());
-    (void)spare.use(rig::busy, 1);
-    uffdmm::job* const list[] = {&job};
-    spare.submit(list);
-    CHECK(spare.use(rig::idle, 1));
-    spare.hand_over();
-    REQUIRE(workers.jobs.size() == 1);
-    workers.run_all();
+    r.submit(job);
+    CHECK(r.use(rig::idle));
+    r.spare.hand_over();
+    REQUIRE(r.workers.jobs.size() == 1);
+    r.workers.run_all();
 
     page_decompressor decompressor(codec::lz4);
     for (std::size_t i = 0; i < 3; ++i) {
-        const compress_job::result& r = job.results()[i];
-        REQUIRE(r.length != 0);
+        const compress_job::result& result = job.results()[i];
+        REQUIRE(result.length != 0);
         std::vector<std::byte> out(page_size);
-        CHECK(decompressor.decompress(job.bytes_of(r), out.data()));
+        CHECK(decompressor.decompress(job.bytes_of(result), out.data()));
         CHECK(std::memcmp(out.data(), requests[i].contents, page_size) == 0);
     }
-    (void)home.drain();
+    (void)r.home.drain();
 }
 
 TEST_CASE("spare time: zstd is not for the thread that answers faults") {
-    struct owner final : compress_owner {
-        void compressed(compress_job&) noexcept override {}
-    } nobody_asks;
-    no_waker nobody;
-    mailbox home{nobody};
+    rig r;
+    nobody_asks owner;
     const page_compressor compressor(codec::zstd, 1);
-    const compress_job job(home, nobody_asks, compressor, page_size);
-    CHECK_FALSE(static_cast<const uffdmm::job&>(job).has_small_parts());
+    compress_job job(r.home, owner, compressor, page_size);
+    r.submit(job);
+    CHECK(r.workers.jobs.size() == 1);
+    r.workers.run_all();
+    (void)r.home.drain();
 }

@@ -85,12 +85,13 @@ class shard final : private tier_client {
         return rest(answered);
     }
 
-    /// Another round is due even though nothing happens.
     [[nodiscard]] bool stopped() const { return commands_.stopped(); }
     /// Faults have come within the last half millisecond.
     [[nodiscard]] bool serving() const {
         return answered_ns_ != 0 && core_.step_ns - answered_ns_ < quiet_ns;
     }
+    /// The clock at the start of the last round.
+    [[nodiscard]] std::uint64_t step_began_ns() const { return core_.step_ns; }
     /// An unread event holds faults up: the thread that caused it should get the CPU.
     [[nodiscard]] bool parked() const {
         return faults_.parked() || reads_.has_ready() || waits_for_event_;
