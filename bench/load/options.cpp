@@ -64,6 +64,8 @@ constexpr std::array all_options{
            [](options& o, string_view n, string_view t) {
                o.region.shards = small_number(n, t, 1, 64);
            }},
+    option{"--remove-events", "", "the library watches for madvise, which here nobody calls",
+           [](options& o, string_view, string_view) { o.region.remove_events = true; }},
     option{"--workers", "N", "of the library (1)",
            [](options& o, string_view n, string_view t) {
                o.manager.workers = small_number(n, t, 1, 64);
@@ -130,6 +132,7 @@ const option& find_option(string_view name) {
 
 options parse_options(std::span<const string_view> arguments) {
     options o;
+    o.region.remove_events = false; // memory that nobody discards
     o.region.size = uffdmm::byte_count{512} << 20;
     o.manager.limit = uffdmm::byte_count{256} << 20;
     for (std::size_t i = 0; i < arguments.size(); ++i) {

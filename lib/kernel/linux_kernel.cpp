@@ -325,12 +325,55 @@ void linux_kernel::wake_dropped(page_index page, page_count n) noexcept {
 }
 
 kernel_result linux_kernel::discard(page_index page, page_count n) noexcept {
-    UFFDMM_CHECK(!traits_.remove_events, "the shard thread would wait for its own event "
-                                         "(madvise_self_deadlock)");
+    UFFDMM_CHECK(traits_.may_discard(), "the shard thread would wait for its own event "
+                                        "(madvise_self_deadlock)");
     if (const int e = drop(page, n); e != 0)
         return {0, e == ENOMEM ? kernel_status::no_memory : kernel_status::unsupported, e};
     wake_dropped(page, n);
     return {n, kernel_status::ok, 0};
+}
+
+kernel_result linux_kernel::discard_all(std::span<const page_run> runs) noexcept {
+    UFFDMM_CHECK(traits_.may_discard(), "the shard thread would wait for its own event "
+                                        "(madvise_self_deadlock)");
+    return traits_.shared ? punch_all(runs) : dont_need_all(runs);
+}
+
+kernel_result linux_kernel::punch_all(std::span<const page_run> runs) noexcept {
+    page_count done = 0;
+    for (const page_run& run : runs) {
+        const kernel_result r = discard(run.first, run.count);
+        done += r.done;
+        if (r.status != kernel_status::ok)
+            return {done, r.status, r.os_errno};
+    }
+    return {done, kernel_status::ok, 0};
+}
+
+kernel_result linux_kernel::dont_need_all(std::span<const page_run> runs) noexcept {
+    std::array<iovec, most_discard_runs> pieces;
+    page_index first = runs.front().first;
+    page_index end = first;
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        pieces[i] = {at(runs[i].first), bytes_of(runs[i].count)};
+        first = std::min(first, runs[i].first);
+        end = std::max(end, runs[i].end());
+    }
+    const std::size_t whole = dont_need({pieces.data(), runs.size()});
+    kernel_result r{0, kernel_status::ok, 0};
+    for (const page_run& run : runs.first(whole))
+        r.done += run.count;
+    if (whole < runs.size()) { // a mapping inside of the run may have stopped it: see where
+        r.status = kernel_status::busy;
+        for (page_index page = runs[whole].first; page < runs[whole].end() && drop(page, 1) == 0;
+             page = page + 1)
+            ++r.done;
+        r.os_errno = errno;
+    }
+    // Who waits for other pages of this stretch is woken in vain, and waits again.
+    if (protects_)
+        (void)wake(first, end - first);
+    return r;
 }
 
 // ---- into the guest -----------------------------------------------------------------------------
@@ -425,27 +468,44 @@ kernel_result linux_kernel::release_frames(std::span<const frame_run> runs) noex
     return {released, kernel_status::ok, 0};
 }
 
-/// One call and one TLB flush for all runs where the kernel lets a process advise itself
-/// (Linux 6.13), else a call for each. Frames may be discarded twice. Returns errno.
+/// Frames may be discarded twice. Returns errno.
 int linux_kernel::release_batch(std::span<const frame_run> runs) noexcept {
     std::array<iovec, release_batch_runs> pieces;
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < runs.size(); ++i) {
-        pieces[i] = {frame(runs[i].first), bytes_of(runs[i].count)};
-        bytes += pieces[i].iov_len;
-    }
-    if (self_ && runs.size() > 1) {
-        const long advised = ::syscall(SYS_process_madvise, self_.get(), pieces.data(), runs.size(),
-                                       MADV_DONTNEED, 0);
-        if (advised == static_cast<long>(bytes))
-            return 0;
-        if (advised < 0)
-            self_ = {};
-    }
     for (std::size_t i = 0; i < runs.size(); ++i)
-        if (::madvise(pieces[i].iov_base, pieces[i].iov_len, MADV_DONTNEED) != 0)
-            return errno;
-    return 0;
+        pieces[i] = {frame(runs[i].first), bytes_of(runs[i].count)};
+    return dont_need({pieces.data(), runs.size()}) == runs.size() ? 0 : errno;
+}
+
+/// Discards pieces of private memory, in one call and with one TLB flush where the kernel lets a
+/// process advise itself (Linux 6.13), else with a call for each. What is not mapped (ENOMEM) needs
+/// no discarding. Returns how many pieces are done; errno tells why not all of them.
+std::size_t linux_kernel::dont_need(std::span<const iovec> pieces) noexcept {
+    for (std::size_t done = 0;;) {
+        const advised many = advise_many(pieces.subspan(done));
+        done += many.pieces;
+        if (done == pieces.size())
+            return done;
+        const iovec& piece = pieces[done];
+        if (::madvise(piece.iov_base, piece.iov_len, MADV_DONTNEED) == 0) {
+            if (many.refused) // what it takes from madvise(): it lets no process advise itself
+                self_ = {};
+        } else if (errno != ENOMEM) {
+            return done;
+        }
+        ++done;
+    }
+}
+
+/// What the kernel has dealt with of the pieces, in order.
+linux_kernel::advised linux_kernel::advise_many(std::span<const iovec> pieces) const noexcept {
+    if (!self_ || pieces.size() < 2)
+        return {};
+    const long bytes =
+        ::syscall(SYS_process_madvise, self_.get(), pieces.data(), pieces.size(), MADV_DONTNEED, 0);
+    advised result{0, bytes < 0 && errno != ENOMEM};
+    for (long left = bytes; result.pieces < pieces.size() && left > 0; ++result.pieces)
+        left -= static_cast<long>(pieces[result.pieces].iov_len);
+    return result;
 }
 
 } // namespace uffdmm

@@ -20,6 +20,8 @@
 #include <optional>
 #include <span>
 
+#include <sys/uio.h>
+
 #include "kernel/guest_memory.hpp"
 #include "kernel/huge_source.hpp"
 #include "kernel/pagemap.hpp"
@@ -65,6 +67,7 @@ class linux_kernel {
     kernel_result wake(page_index page, page_count n) noexcept;
     kernel_result poison(page_index page, page_count n) noexcept;
     kernel_result discard(page_index page, page_count n) noexcept;
+    kernel_result discard_all(std::span<const page_run> runs) noexcept;
 
     [[nodiscard]] std::byte* frame(frame_index frame) const noexcept {
         return arena_.data() + std::size_t{frame.value} * page_size;
@@ -110,6 +113,14 @@ class linux_kernel {
     /// Wakes who waits for pages that were just dropped, for whatever reason.
     void wake_dropped(page_index page, page_count n) noexcept;
     int release_batch(std::span<const frame_run> runs) noexcept;
+    kernel_result punch_all(std::span<const page_run> runs) noexcept;
+    kernel_result dont_need_all(std::span<const page_run> runs) noexcept;
+    [[nodiscard]] std::size_t dont_need(std::span<const iovec> pieces) noexcept;
+    struct advised {
+        std::size_t pieces = 0;
+        bool refused = false;
+    };
+    [[nodiscard]] advised advise_many(std::span<const iovec> pieces) const noexcept;
 
     guest_slice guest_;
     page_count frame_count_;

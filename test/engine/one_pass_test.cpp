@@ -212,3 +212,118 @@ TEST_CASE("one-pass: the guest's own fault makes a page its own again") {
     CHECK_FALSE(is(w, {900}, page_flag::passing));
     CHECK_FALSE(is(w, {901}, page_flag::passing));
 }
+
+namespace {
+
+/// A world whose pages have all been read once by one thread, every `stride`th of them, and of
+/// which `dirty` was written to afterwards. Counts what the kernel was asked for since.
+struct read_world {
+    read_world(world_options o, page_count stride, page_run dirty = {}) : w(options_of(o)) {
+        write_and_force_out(w, {{0}, w.options.pages});
+        w.os.vcpus[0].thread = reader;
+        for (std::uint32_t page = 0; page < w.options.pages; page += stride)
+            w.touch({page}, false);
+        w.os.vcpus[0].thread = 1;
+        write(w, dirty);
+        before = counts(w).evicted_pages.load();
+        w.os.inject = [this](fake_kernel::op op, page_index) {
+            discards += op == fake_kernel::op::discard ? 1 : 0;
+            moves += op == fake_kernel::op::take_out ? 1 : 0;
+            const bool refused = op == fake_kernel::op::discard && refused_in-- == 0;
+            return refused ? fake_kernel::injected{0, kernel_status::busy}
+                           : fake_kernel::injected{};
+        };
+    }
+    /// Memory becomes short by about so many pages.
+    void squeeze(page_count pages) {
+        w.set_room(static_cast<page_count>(counts(w).resident_pages.load()) - pages);
+        w.steps(400);
+    }
+    [[nodiscard]] std::uint64_t evicted() const { return counts(w).evicted_pages.load() - before; }
+
+    shard_world w;
+    std::uint64_t before = 0;
+    unsigned discards = 0;
+    unsigned moves = 0;
+    int refused_in = -1;
+
+  private:
+    static world_options options_of(world_options o) {
+        o.pages = 1024;
+        o.room = 2048;
+        o.prefetch = "adaptive";
+        return o;
+    }
+};
+
+world_options without_events(world_options o) {
+    o.traits.remove_events = false;
+    return o;
+}
+
+} // namespace
+
+TEST_CASE("one-pass: clean pages that were passed are discarded, and never staged") {
+    read_world r(without_events(slow_world()), 1);
+    const std::uint64_t dropped = counts(r.w).dropped_clean.load();
+    const std::uint64_t written = counts(r.w).swapped_out.load();
+    r.squeeze(300);
+    CHECK(r.evicted() >= 300);
+    CHECK(r.moves == 0);
+    CHECK(r.discards >= 300 / 128);
+    CHECK(counts(r.w).dropped_clean.load() - dropped == r.evicted());
+    CHECK(counts(r.w).swapped_out.load() == written);
+    CHECK(counts(r.w).staged_pages.load() == 0);
+    r.w.check();
+    r.w.verify_all();
+}
+
+TEST_CASE("one-pass: of what was passed, pages that were written to are staged as ever") {
+    read_world r(without_events(slow_world()), 1, {{100}, 40});
+    const std::uint64_t written = counts(r.w).swapped_out.load();
+    r.squeeze(300);
+    CHECK(r.moves > 0);
+    CHECK(r.discards > 0);
+    CHECK(counts(r.w).swapped_out.load() > written);
+    force_out(r.w, {{0}, r.w.options.pages});
+    CHECK(counts(r.w).swapped_out.load() >= written + 40);
+    r.w.check();
+    r.w.verify_all();
+}
+
+TEST_CASE("one-pass: madvise_self_deadlock: where events are on, clean pages are moved out") {
+    read_world r(slow_world(), 1);
+    r.squeeze(300);
+    CHECK(r.evicted() >= 300);
+    CHECK(r.moves > 0);
+    CHECK(r.discards == 0);
+    r.w.check();
+    r.w.verify_all();
+}
+
+TEST_CASE("one-pass: a discard that the kernel refuses in the middle loses nothing") {
+    for (const int refused : {0, 1, 5, 40}) {
+        CAPTURE(refused);
+        read_world r(without_events(slow_world()), 2);
+        r.refused_in = refused;
+        r.squeeze(300);
+        CHECK(r.evicted() >= 300);
+        CHECK(counts(r.w).busy_pages.load() > 0);
+        r.w.check();
+        r.w.verify_all();
+    }
+}
+
+TEST_CASE("one-pass: strided windows are for the reader alone where pages can be discarded") {
+    const read_world with(without_events(slow_world()), 3);
+    const read_world events(slow_world(), 3);
+    // 900 came with its own fault, or in a window of some other.
+    page_count passing = 0;
+    page_count passing_with_events = 0;
+    for (std::uint32_t page = 600; page < 900; page += 3) {
+        passing += is(with.w, {page}, page_flag::passing) ? 1 : 0;
+        passing_with_events += is(events.w, {page}, page_flag::passing) ? 1 : 0;
+    }
+    CHECK(passing == 100);
+    CHECK(passing_with_events < 20); // the faults alone
+}

@@ -17,7 +17,7 @@ using namespace uffdmm;
 ///                             fill adopt
 constexpr std::array<const char*, page_states> expected{
     /* untouched */ "R-----U-RW",
-    /* resident  */ "---T--U---",
+    /* resident  */ "---TW-U---",
     /* staged    */ "--R-WUU---",
     /* swapped   */ "-R----UP--",
     /* poisoned  */ "------U---",

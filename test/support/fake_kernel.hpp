@@ -277,11 +277,24 @@ class fake_kernel {
         });
     }
     kernel_result discard(page_index page, page_count n) {
-        UFFDMM_CHECK(traits_.shared || !traits_.remove_events, "madvise_self_deadlock");
+        UFFDMM_CHECK(traits_.may_discard(), "madvise_self_deadlock");
         const kernel_result r =
             each(op::discard, page, n, [](page_count) { return kernel_status::ok; });
         drop({page, r.done});
+        for (page_count i = 0; i < r.done; ++i)
+            wake_for(page + i, true);
         return r;
+    }
+    kernel_result discard_all(std::span<const page_run> runs) {
+        UFFDMM_CHECK(runs.size() <= most_discard_runs, "discard_all takes so many runs");
+        page_count n = 0;
+        for (const page_run& run : runs) {
+            const kernel_result r = discard(run.first, run.count);
+            n += r.done;
+            if (r.status != kernel_status::ok)
+                return {n, r.status, r.os_errno};
+        }
+        return {n, kernel_status::ok, 0};
     }
     [[nodiscard]] std::byte* frame(frame_index frame) const {
         return base_ + (guest_.size() + frame.value) * page_size;

@@ -150,10 +150,23 @@ class shard_script {
     }
     /// Neighbouring pages in order, up or down.
     void sweep(shard_world& w, unsigned what) {
+        if (what % 8 == 7) {
+            read_all(w, 1 + number(4));
+            return;
+        }
         const page_run run = any_run(40);
         for (page_count i = 0; i < run.count; ++i) {
             const page_count at = what % 2 == 0 ? i : run.count - 1 - i;
             w.start_access(i % w.options.vcpus, run.first + at, what % 4 == 1);
+            w.step();
+            w.progress_discard();
+        }
+    }
+    /// One thread reads on to the end, every page or every few: a one-pass reader.
+    void read_all(shard_world& w, page_count stride) {
+        w.os.vcpus[0].thread = 1;
+        for (std::uint32_t page = number(32); page < pages_; page += stride) {
+            w.start_access(0, {page}, false);
             w.step();
             w.progress_discard();
         }

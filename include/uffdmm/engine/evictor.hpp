@@ -2,16 +2,22 @@
 #pragma once
 
 /// Takes pages out of the guest into frames, a virtually contiguous cluster at a time: resident
-/// pages of one aligned 64-page window leave under one ioctl and one TLB flush.
+/// pages of one aligned 64-page window leave under one ioctl and one TLB flush. Of what a one-pass
+/// reader has passed, pages that are clean are discarded instead: that is one flush for all, where
+/// a move costs one for each gap.
 
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <span>
 
 #include "uffdmm/engine/shard_core.hpp"
 
 namespace uffdmm {
 
 enum class evict_status : std::uint8_t {
-    done,    ///< at least one page left
+    done,    ///< at least one page left, and is staged
+    dropped, ///< at least one page left, and none is staged
     nothing, ///< no page may leave
     blocked, ///< every page tried is busy or pinned: others may still leave
     fresh,   ///< every page tried was installed a moment ago
@@ -45,23 +51,23 @@ class evictor {
         return evict(base, wanted);
     }
 
-    /// Evicts what a one-pass reader has passed, one window of it. `nothing`: no such page is left.
+    /// Evicts what one-pass readers have passed: clean pages of several windows, then the others of
+    /// the last of these. `nothing`: no such page is left.
     evict_status evict_passed() {
-        while (!core_.passed.empty()) {
-            const page_run run = core_.passed.take(cluster_pages);
-            const page_index base = window_of(run.first);
-            std::uint64_t wanted = 0;
-            for (page_index page = run.first; page < run.end(); page = page + 1)
-                if (evictable(page) && core_.table[page].has(page_flag::passing))
-                    wanted |= bit(page - base);
-            if (wanted == 0)
-                continue;
-            const evict_status how = evict(base, wanted, turn::first);
-            if (how == evict_status::parked || how == evict_status::no_room)
-                core_.passed.add(run);
-            return how;
+        clean_pages clean;
+        page_run run;
+        std::uint64_t others = 0;
+        while (!core_.passed.empty() && clean.pages < enough_clean && others == 0) {
+            run = core_.passed.take(cluster_pages);
+            others = sort_out(run, clean);
         }
-        return evict_status::nothing;
+        const bool dropped = clean.pages != 0 && discard(clean);
+        if (others == 0)
+            return dropped ? evict_status::dropped : evict_status::nothing;
+        const evict_status how = evict(window_of(run.first), others, turn::first);
+        if (how == evict_status::parked || how == evict_status::no_room)
+            core_.passed.add(run);
+        return how == evict_status::blocked && dropped ? evict_status::dropped : how;
     }
 
     /// Evicts those pages of `run` (inside one window) that are resident and not pinned.
@@ -82,6 +88,10 @@ class evictor {
     static constexpr unsigned most_passed_over = 256;
 
   private:
+    /// Clean pages that are worth a TLB flush; with what the last window has there are no more than
+    /// most_discard_runs.
+    static constexpr page_count enough_clean = 64;
+
     /// The policy's next victim that may leave; others move out of the way. no_page: `why` tells
     /// what was in the way.
     [[nodiscard]] page_index next_victim(evict_status& why) {
@@ -109,6 +119,69 @@ class evictor {
     [[nodiscard]] bool evictable(page_index page) const {
         const page_entry& entry = core_.table[page];
         return entry.state() == page_state::resident && !entry.has(page_flag::pinned);
+    }
+
+    /// Pages that are in their slots as well.
+    struct clean_pages {
+        std::array<page_run, most_discard_runs> runs;
+        std::size_t size = 0;
+        page_count pages = 0;
+
+        void add(page_index page) {
+            ++pages;
+            if (size != 0 && runs[size - 1].end() == page)
+                ++runs[size - 1].count;
+            else
+                runs[size++] = {page, 1};
+        }
+    };
+
+    /// The passed pages of a run that may be discarded go to `clean`; returns the others.
+    std::uint64_t sort_out(page_run run, clean_pages& clean) {
+        std::uint64_t others = 0;
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            page_entry& entry = core_.table[page];
+            if (!evictable(page) || !entry.has(page_flag::passing))
+                continue;
+            if (!core_.traits.may_discard() || !entry.has(page_flag::has_slot)) {
+                others |= bit(page - window_of(run.first));
+                continue;
+            }
+            entry.clear(page_flag::passing); // another run may name it, too
+            clean.add(page);
+        }
+        return others;
+    }
+
+    /// Nobody can write to a clean page without a fault, and then it is swapped like any other: no
+    /// frame has to keep it, and no second chance is due. Returns whether any page left.
+    bool discard(const clean_pages& clean) {
+        const kernel_result r = core_.os.discard_all({clean.runs.data(), clean.size});
+        ++core_.counts.evict_ioctls;
+        page_count left = r.done;
+        for (const page_run& run : std::span(clean.runs.data(), clean.size)) {
+            const page_count gone = std::min(run.count, left);
+            left -= gone;
+            dropped({run.first, gone});
+            stayed({run.first + gone, run.count - gone});
+        }
+        return r.done != 0;
+    }
+    void stayed(page_run run) {
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            ++core_.counts.busy_pages;
+            core_.policy->requeue(page);
+        }
+    }
+    void dropped(page_run run) {
+        for (page_index page = run.first; page < run.end(); page = page + 1) {
+            core_.leaves_residence(page);
+            core_.table[page].apply(page_op::drop);
+            core_.writes_ahead.left_clean();
+            ++core_.counts.dropped_clean;
+            ++core_.counts.evicted_pages;
+        }
+        core_.uncharge(run.count);
     }
 
     /// When staged pages are to be swapped out.

@@ -217,8 +217,8 @@ class fault_path {
         const bool on_its_way = entry.has(page_flag::loading) || ahead_.covers(f.page);
         const prefetch_window window =
             f.waited || on_its_way ? prefetch_window{} : ask_prefetcher(f.page);
-        if (f.one_pass && window.stride == 1)
-            mark_passing({window.first, window.count});
+        if (f.one_pass)
+            mark_passing(window);
         return entry.state() == page_state::untouched ? zero_fill(f, write, window)
                                                       : swap_page_in(f, write, window);
     }
@@ -237,11 +237,16 @@ class fault_path {
     }
 
     /// What comes in ahead of a one-pass reader is for it alone, unless it was in memory anyway.
-    void mark_passing(page_run run) {
-        for (page_index page = run.first; page < run.end(); page = page + 1)
-            if (const page_state state = core_.table[page].state();
-                state != page_state::resident && state != page_state::staged)
-                core_.table[page].set(page_flag::passing);
+    void mark_passing(const prefetch_window& window) {
+        // Page by page by MOVE would cost a TLB flush for each.
+        if (window.stride != 1 && !core_.traits.may_discard())
+            return;
+        for (page_count i = 0; i < window.count; ++i) {
+            page_entry& entry = core_.table[page_index{
+                static_cast<std::uint32_t>(window.first.value + std::int64_t{window.stride} * i)}];
+            if (entry.state() != page_state::resident && entry.state() != page_state::staged)
+                entry.set(page_flag::passing);
+        }
     }
 
     prefetch_window ask_prefetcher(page_index page) {

@@ -58,6 +58,8 @@ struct kernel_result {
 
 /// Most pages that are installed, read or moved in one go: as many as fit one 64-bit mask.
 inline constexpr page_count max_run = 64;
+/// Runs of one discard_all().
+inline constexpr std::size_t most_discard_runs = 128;
 
 /// A run of frames.
 struct frame_run {
@@ -70,8 +72,11 @@ struct kernel_traits {
     bool shared = false; ///< memfd / shmem: alias() works, contents are taken out by copying
     bool move = false;   ///< UFFDIO_MOVE between guest and frames works
     bool poison = false;
-    bool remove_events = false;
-    page_count huge_page = 0; ///< pages of a huge page, where the guest can have some; else 0
+    bool remove_events = false; ///< of private memory
+    page_count huge_page = 0;   ///< pages of a huge page, where the guest can have some; else 0
+
+    /// Whether the shard thread may discard guest pages (madvise_self_deadlock).
+    [[nodiscard]] bool may_discard() const { return shared || !remove_events; }
 };
 
 /// How long wait() may sleep.
@@ -87,7 +92,7 @@ enum class wait_hint : std::uint8_t {
 template <typename K>
 concept kernel = requires(K& k, const K& ck, std::span<kernel_message> messages, page_index page,
                           frame_index frame, page_count n, const std::byte* contents, bool flag,
-                          std::span<const frame_run> frames) {
+                          std::span<const frame_run> frames, std::span<const page_run> pages) {
     { ck.traits() } -> std::same_as<kernel_traits>;
     { ck.pages() } -> std::same_as<page_count>;     ///< guest range
     { ck.frames() } -> std::same_as<page_count>;    ///< staging arena
@@ -127,9 +132,13 @@ concept kernel = requires(K& k, const K& ck, std::span<kernel_message> messages,
     { k.write_protect(page, n, flag) } -> std::same_as<kernel_result>;
     { k.wake(page, n) } -> std::same_as<kernel_result>;
     { k.poison(page, n) } -> std::same_as<kernel_result>;
-    /// Discards guest pages from the shard thread. Must not be used where remove_events is set on
-    /// a private backing: there the embedder's thread does the madvise.
+    /// Discards guest pages from the shard thread, and wakes who waits to write to them. Both must
+    /// not be used where remove_events is set on a private backing (traits().may_discard()): there
+    /// the embedder's thread does the madvise.
     { k.discard(page, n) } -> std::same_as<kernel_result>;
+    /// The same for one to most_discard_runs runs: of private memory in one call and under one TLB
+    /// flush. `done`: pages from the start of the first run on; all others are as they were.
+    { k.discard_all(pages) } -> std::same_as<kernel_result>;
 
     /// Address of a frame. Readable only while it holds contents.
     { ck.frame(frame) } -> std::same_as<std::byte*>;

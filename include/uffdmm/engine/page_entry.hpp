@@ -12,7 +12,7 @@
 ///        │  │  │                  │ install                          │ drop (it has a slot)
 ///        │  │  └─ found_zero ─────│──────────── staged               │
 ///        │  │                ┌─────────┐ ◄───────────────────────────┘
-///        │  └── discard ──── │ swapped │
+///        │  └── discard ──── │ swapped │ ◄── drop ── resident (it has a slot)
 ///        │                   └─────────┘
 ///        │                        │ poison
 ///        └───── discard ──── ┌──────────┐
@@ -47,7 +47,7 @@ enum class page_op : std::uint8_t {
     install,      ///< map contents loaded from a slot
     take_back,    ///< map a staged page again
     stage,        ///< take out of the guest into a frame
-    drop,         ///< give up the frame; the slot is the only copy from now on
+    drop,         ///< give up the memory; the slot is the only copy from now on
     found_zero,   ///< a staged page turned out to be all zeros
     discard,      ///< the guest declared the contents dead
     poison,       ///< the contents are lost
@@ -80,7 +80,7 @@ struct transition_result {
     case page_op::stage:
         return {from == s::resident, s::staged};
     case page_op::drop:
-        return {from == s::staged, s::swapped};
+        return {from == s::staged || from == s::resident, s::swapped};
     case page_op::found_zero:
         return {from == s::staged, s::untouched};
     case page_op::discard:

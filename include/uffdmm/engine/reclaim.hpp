@@ -175,7 +175,7 @@ class reclaimer {
             return need::nothing;
         const bool offers = may_offer();
         // What a one-pass reader has left behind goes before staged pages that the guest may miss.
-        if (offers && passing_first_ == 0 && evict_passed() == evict_status::done)
+        if (offers && passing_first_ == 0 && any_left(evict_passed()))
             return went_on();
         const bool offered = offers && drain_oldest();
         const bool freed = std::exchange(freed_, writes_.freed()) != freed_;
@@ -185,12 +185,15 @@ class reclaimer {
         bool evicted = false;
         if (pending() < staged_target_) {
             how = evict();
-            evicted = how == evict_status::done;
+            evicted = any_left(how);
         }
         if (freed || evicted)
             return went_on();
         fruitless_ += offered || writes_.in_flight() == 0 ? 1 : 0;
         return what_now(how);
+    }
+    [[nodiscard]] static bool any_left(evict_status how) {
+        return how == evict_status::done || how == evict_status::dropped;
     }
     need went_on() {
         fruitless_ = 0;
