@@ -6,7 +6,7 @@
 namespace uffdmm {
 
 void spare_time::submit(std::span<job* const> jobs) noexcept {
-    while (!jobs.empty() && serving_ && busy_ == 0 && jobs.front()->has_small_parts()) {
+    while (!jobs.empty() && keeps_ && busy_ == 0 && jobs.front()->has_small_parts()) {
         accept(*jobs.front());
         kept_.push_back(*jobs.front());
         jobs = jobs.subspan(1);
@@ -18,7 +18,7 @@ void spare_time::submit(std::span<job* const> jobs) noexcept {
 }
 
 bool spare_time::use(const round& last) noexcept {
-    serving_ = last.serving;
+    keeps_ = last.serving && !last.outrun;
     if (kept_.empty())
         return false;
     if (started_ns_ == 0)
@@ -26,7 +26,7 @@ bool spare_time::use(const round& last) noexcept {
     const bool too_slow = last.began_ns - started_ns_ > patience_ns;
     if (too_slow)
         busy_ = busy_jobs;
-    if (too_slow || !serving_)
+    if (too_slow || !keeps_)
         hand_over();
     else if (last.idle)
         run_part();

@@ -12,7 +12,8 @@
 /// for the next one may as well compress. A worker would have to be woken, and where CPUs are few
 /// it runs on the one that the faulting thread is about to wake on, for a whole time slice. Where
 /// the shard thread has no time, because many threads fault or windows are large, its jobs do not
-/// get on, and the workers do them; so they do while there are no faults to be quick for.
+/// get on, and the workers do them; so they do while there are no faults to be quick for, and where
+/// reclaim is what the guest waits for: two CPUs compress faster than one.
 
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +41,7 @@ class spare_time final : public executor {
     /// What a round of the shard was like.
     struct round {
         bool serving = false; ///< faults come
+        bool outrun = false;  ///< memory is used up faster than it is reclaimed
         bool idle = false;    ///< there is nothing else to do
         std::uint64_t began_ns = 0;
     };
@@ -57,7 +59,7 @@ class spare_time final : public executor {
     job_queue kept_;
     std::uint64_t started_ns_ = 0; ///< when the oldest was first looked at; 0: not yet
     std::size_t busy_ = 0;         ///< jobs that go to the workers without being tried here
-    bool serving_ = false;
+    bool keeps_ = false;
 };
 
 } // namespace uffdmm

@@ -89,8 +89,10 @@ void shard_thread::loop() noexcept {
             // The thread whose event is unread, or whose madvise is not finished, needs the CPU.
             if (engine_->parked())
                 ::sched_yield();
-            const bool more =
-                spare_.use({engine_->serving(), hint != wait_hint::poll, engine_->step_began_ns()});
+            const bool more = spare_.use({.serving = engine_->serving(),
+                                          .outrun = engine_->outrun(),
+                                          .idle = hint != wait_hint::poll,
+                                          .began_ns = engine_->step_began_ns()});
             waiter_.wait(more ? wait_hint::poll : hint, mail_);
         }
     } catch (const std::exception& e) {

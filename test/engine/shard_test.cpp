@@ -461,9 +461,14 @@ TEST_CASE("shard: prefetch leaves free memory for faults alone") {
     force_out(w, {{0}, 60});
     write(w, {{100}, 60});
     const std::uint64_t before = counts(w).direct_reclaims.load();
+    CHECK_FALSE(w.engine->outrun());
     REQUIRE(w.run_command(kind::prefetch, {{0}, 90}).ok());
+    CHECK(w.engine->outrun());
     write(w, {{200}, 4});
     w.steps(50);
+    w.os.clock_ns += 1'000'000;
+    w.step();
+    CHECK_FALSE(w.engine->outrun());
     CHECK(w.money.free() >= 0);
     CHECK(counts(w).direct_reclaims.load() == before);
     w.check();

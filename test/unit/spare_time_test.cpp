@@ -58,9 +58,10 @@ struct nobody_asks final : compress_owner {
 };
 
 struct rig {
-    static constexpr spare_time::round idle{true, true};
-    static constexpr spare_time::round busy{true, false};
-    static constexpr spare_time::round quiet{false, true};
+    static constexpr spare_time::round idle{.serving = true, .idle = true};
+    static constexpr spare_time::round busy{.serving = true};
+    static constexpr spare_time::round quiet{.idle = true};
+    static constexpr spare_time::round outrun{.serving = true, .outrun = true, .idle = true};
 
     rig() { (void)use(busy); }
 
@@ -139,6 +140,26 @@ TEST_CASE("spare time: without faults there is no reason to keep jobs") {
     (void)r.home.drain();
     CHECK(r.delivered == std::vector{1, 2});
     CHECK_FALSE(r.home.expects_jobs());
+}
+
+TEST_CASE("spare time: where reclaim does not keep up the workers compress") {
+    rig r;
+    counted_job kept(r.home, 1, r.delivered);
+    counted_job next(r.home, 2, r.delivered);
+    r.submit(kept);
+    CHECK(r.use(rig::outrun));
+    CHECK(r.workers.jobs == std::vector<job*>{&kept});
+    CHECK(kept.parts == 0);
+    r.submit(next);
+    CHECK(r.workers.jobs == std::vector<job*>{&kept, &next});
+    counted_job later(r.home, 3, r.delivered);
+    CHECK_FALSE(r.use(rig::idle));
+    r.submit(later);
+    CHECK(r.workers.jobs.size() == 2);
+    r.workers.run_all();
+    r.spare.hand_over();
+    r.workers.run_all();
+    CHECK(r.home.drain() == 3);
 }
 
 TEST_CASE("spare time: jobs that are too slow go to the workers, and so do the next ones") {

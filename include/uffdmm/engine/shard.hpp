@@ -90,6 +90,11 @@ class shard final : private tier_client {
     [[nodiscard]] bool serving() const {
         return answered_ns_ != 0 && core_.step_ns - answered_ns_ < quiet_ns;
     }
+    /// Memory has been too short for a prefetch within the last half millisecond: what it costs
+    /// to reclaim decides how fast the guest gets on.
+    [[nodiscard]] bool outrun() const {
+        return core_.window_cut_ns != 0 && core_.step_ns - core_.window_cut_ns < quiet_ns;
+    }
     /// The clock at the start of the last round.
     [[nodiscard]] std::uint64_t step_began_ns() const { return core_.step_ns; }
     /// An unread event holds faults up: the thread that caused it should get the CPU.

@@ -121,6 +121,7 @@ struct shard_core {
     std::atomic<std::uint32_t> awaited{no_page.value};
     std::uint64_t step_ns = 0;       ///< the clock at the start of this step
     std::uint64_t one_pass_ns = 0;   ///< step in which a one-pass reader last faulted
+    std::uint64_t window_cut_ns = 0; ///< step in which memory was last too short for a prefetch
     std::uint64_t slow_fault_ns = 0; ///< step in which a fault last had to wait for a slow tier
 
     [[nodiscard]] page_count pages() const { return table.size(); }
@@ -130,6 +131,8 @@ struct shard_core {
     [[nodiscard]] bool try_charge(page_count n = 1, page_count reserve = 0) {
         if (money.try_charge(bytes_of(n), bytes_of(std::max(reserve, growth_reserve))))
             return true;
+        if (reserve != 0)
+            window_cut_ns = step_ns;
         if (!may_exceed || reserve != 0)
             return false;
         money.charge(bytes_of(n));
