@@ -398,7 +398,8 @@ struct uffdmm_region_options {
     uint32_t shards;          /**< threads serving the region, 1..64 */
     uint32_t prefetch_window; /**< largest window in pages, 1..512 */
     uint32_t remove_events;   /**< 1: madvise by the embedder is a discard (private memory, from
-                                   Linux 6.8 on), 0 */
+                                   Linux 6.8 on); 0: only uffdmm_region_discard() is, and what a
+                                   thread has read in passing leaves faster */
     int32_t huge_pages;       /**< enum uffdmm_huge_pages */
 };
 
@@ -549,7 +550,7 @@ struct uffdmm_stats {
     uint64_t eagain_retries;
     uint64_t eexist_races;
 
-    uint64_t evicted_pages; /**< out of the guest, into frames */
+    uint64_t evicted_pages; /**< out of the guest */
     uint64_t evict_ioctls;  /**< flushes they took */
     uint64_t busy_pages;    /**< refused by the kernel because pinned */
     uint64_t dropped_clean; /**< left memory without a write */

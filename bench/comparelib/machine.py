@@ -10,6 +10,16 @@ from .swap import ZSWAP
 from .undo import swap_areas
 
 
+HALT_POLL = "/sys/module/haltpoll/parameters/guest_halt_poll_ns"
+
+
+def halt_poll_us():
+    """How long an idle virtual CPU polls before it halts; None where the kernel has no say in it.
+    Waking one that polls takes no interrupt."""
+    found = first_line(HALT_POLL, r"(\d+)")
+    return None if found == "?" else int(found) // 1000
+
+
 def has_zram():
     """Whether zram devices can be made; loads the module if it is one."""
     if not os.path.exists("/sys/class/zram-control/hot_add") and shutil.which("modprobe"):
@@ -24,9 +34,11 @@ def zram_has_lz4():
     return not paths or any("lz4" in open(path, encoding="ascii").read() for path in paths)
 
 
-def lacks(rivals, areas=None):
+def lacks(rivals, areas=None, sets_halt_poll=False):
     """What is missing, as sentences: empty where everything is there."""
     areas = swap_areas() if areas is None else areas
+    if sets_halt_poll and not os.path.exists(HALT_POLL):
+        yield "the cpuidle governor haltpoll (CONFIG_CPU_IDLE_GOV_HALTPOLL), or no --halt-poll"
     if os.geteuid() != 0:
         yield "root: swap, zram and control groups are set up by nobody else"
     if not find_hierarchy():
@@ -52,8 +64,8 @@ def first_line(path, pattern):
     return found[1] if found else "?"
 
 
-def describe(directory):
-    """Facts that results depend on."""
+def describe(directory, halt_poll=None):
+    """Facts that results depend on. `halt_poll`: what the runs set it to, in microseconds."""
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
         virtual = re.search(r"^flags.*\bhypervisor\b", file.read(), re.MULTILINE)
     kind = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", directory], capture_output=True,
@@ -69,15 +81,18 @@ def describe(directory):
         "page_cluster": first_line("/proc/sys/vm/page-cluster", r"(\d+)"),
         "mglru": first_line("/sys/kernel/mm/lru_gen/enabled", r"(\w+)") not in ("?", "0x0000"),
         "file_system": kind or "?",
+        "halt_poll_us": halt_poll_us() if halt_poll is None else halt_poll,
         "load": os.getloadavg()[0],
     }
 
 
 def describe_text(facts):
     """In one line."""
+    halt_poll = facts.get("halt_poll_us")
+    polls = "" if halt_poll is None else f"idle CPUs poll for {halt_poll} us before they halt, "
     return (f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['memory_gib']} GiB, "
             f"{'virtualised' if facts['virtual'] else 'not virtualised'}, Linux {facts['kernel']}, "
             f"cgroup v{facts['cgroup']}, huge pages: {facts['huge_pages']}, page-cluster "
             f"{facts['page_cluster']}, "
             f"{'multi-generational' if facts['mglru'] else 'classic'} LRU, "
-            f"swap file on {facts['file_system']}, load {facts['load']:.1f}")
+            f"{polls}swap file on {facts['file_system']}, load {facts['load']:.1f}")

@@ -149,7 +149,9 @@ struct region_config {
     bool remove_events = true; ///< madvise(DONTNEED/REMOVE/FREE) by the embedder is a discard, from
                                ///< Linux 6.8 on; before, swapped pages keep their contents. Always
                                ///< false for shared_memory, where MADV_DONTNEED keeps all of them.
-                               ///< There, and before 6.8, call region::discard
+                               ///< There, and before 6.8, call region::discard. If you always do,
+                               ///< say false: then what a thread has read in passing leaves many
+                               ///< pages at a time, twice as fast where it reads every n-th page
     huge_page_use huge_pages = huge_page_use::automatic; ///< private memory, from Linux 6.8 on
     policy_factory make_policy;                          ///< C++ only; overrides `policy`
     prefetcher_factory make_prefetcher;                  ///< C++ only; overrides `prefetch`

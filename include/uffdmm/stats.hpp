@@ -89,7 +89,7 @@ struct stats {
     std::uint64_t huge_installs = 0; ///< huge pages mapped, each for one fault
 
     // Reclaim.
-    std::uint64_t evicted_pages = 0; ///< out of the guest, into frames
+    std::uint64_t evicted_pages = 0; ///< out of the guest
     std::uint64_t evict_ioctls = 0;  ///< flushes they took
     std::uint64_t busy_pages = 0;    ///< refused by the kernel because pinned
     std::uint64_t dropped_clean = 0; ///< left memory without a write

@@ -421,6 +421,25 @@ TEST_CASE("kernel: pinned_pages: MOVE leaves a pinned page where it is, and says
     REQUIRE(same(w.os.frame({0}), contents.data(), 8));
 }
 
+// So a page that is clean, and may be discarded, is not pinned by anybody who writes to it.
+TEST_CASE("kernel: pinned_pages: a protected page is pinned for writing by a write fault",
+          "[kernel]") {
+    for (const protocol p : protocols()) {
+        INFO(name_of(p));
+        world w(p);
+        (void)w.fill(5, 1, true);
+        std::atomic<bool> ok{false};
+        vcpu cpu(w, [&] { ok = pinned_page(w.page(5)).ok(); });
+        while (!cpu.done() && !w.has_message())
+            std::this_thread::yield();
+        UFFDMM_NEEDS(!cpu.done(), "io_uring");
+        REQUIRE(w.next_message().what == kind::protect);
+        REQUIRE(w.os.write_protect({5}, 1, false).done == 1);
+        cpu.join();
+        REQUIRE(ok);
+    }
+}
+
 /// KiB in huge pages of the mapping at `at`.
 std::size_t huge_page_kib(const std::byte* at) {
     char start[32];
