@@ -10,8 +10,6 @@
 #include <cstddef>
 #include <span>
 
-#include <boost/intrusive/slist.hpp>
-
 #include "uffdmm/export.hpp"
 
 namespace uffdmm {
@@ -119,7 +117,7 @@ class mailbox {
 };
 
 /// Work with two halves: run() on a worker, deliver() back on the shard thread.
-class UFFDMM_CXX_API job : public message, public boost::intrusive::slist_base_hook<> {
+class UFFDMM_CXX_API job : public message {
   public:
     explicit job(mailbox& home) : home_(&home) {}
     virtual void run() noexcept = 0; ///< any one thread; what run_part() has not done yet
@@ -137,13 +135,32 @@ class UFFDMM_CXX_API job : public message, public boost::intrusive::slist_base_h
 
   private:
     friend class executor;
+    friend class job_queue;
     mailbox* home_;
+    job* next_job_ = nullptr; ///< in the queue of the executor that holds it
 };
 
-/// First in, first out; needs no memory of its own. A job is in one at most, that of the executor
-/// which holds it.
-using job_queue = boost::intrusive::slist<job, boost::intrusive::cache_last<true>,
-                                          boost::intrusive::constant_time_size<false>>;
+/// First in, first out; needs no memory of its own. A job is in one at most.
+class job_queue {
+  public:
+    [[nodiscard]] bool empty() const noexcept { return oldest_ == nullptr; }
+    /// Not to be called when empty, like pop().
+    [[nodiscard]] job& oldest() const noexcept { return *oldest_; }
+    void push(job& j) noexcept {
+        j.next_job_ = nullptr;
+        (oldest_ == nullptr ? oldest_ : newest_->next_job_) = &j;
+        newest_ = &j;
+    }
+    job& pop() noexcept {
+        job& j = *oldest_;
+        oldest_ = j.next_job_;
+        return j;
+    }
+
+  private:
+    job* oldest_ = nullptr;
+    job* newest_ = nullptr; ///< meaningless when empty
+};
 
 /// Runs jobs and posts each to its home when run() returns.
 class UFFDMM_CXX_API executor {
@@ -172,11 +189,6 @@ class UFFDMM_CXX_API executor {
         job* const list[] = {&j};
         other.submit(list);
         home.job_posted();
-    }
-    [[nodiscard]] static job& take_oldest(job_queue& from) noexcept {
-        job& j = from.front();
-        from.pop_front();
-        return j;
     }
 };
 

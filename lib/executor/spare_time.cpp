@@ -8,7 +8,7 @@ namespace uffdmm {
 void spare_time::submit(std::span<job* const> jobs) noexcept {
     while (!jobs.empty() && keeps_ && busy_ == 0 && jobs.front()->has_small_parts()) {
         accept(*jobs.front());
-        kept_.push_back(*jobs.front());
+        kept_.push(*jobs.front());
         jobs = jobs.subspan(1);
     }
     if (jobs.empty())
@@ -34,15 +34,15 @@ bool spare_time::use(const round& last) noexcept {
 }
 
 void spare_time::run_part() noexcept {
-    if (!kept_.front().run_part())
+    if (!kept_.oldest().run_part())
         return;
-    post(take_oldest(kept_));
+    post(kept_.pop());
     started_ns_ = 0;
 }
 
 void spare_time::hand_over() noexcept {
     while (!kept_.empty())
-        pass_to(workers_, take_oldest(kept_));
+        pass_to(workers_, kept_.pop());
     started_ns_ = 0;
 }
 

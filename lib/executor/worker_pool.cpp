@@ -89,7 +89,7 @@ class worker_pool::state {
             const mutex_lock lock(mutex_);
             for (job* j : jobs) {
                 worker_pool::accept(*j);
-                queue_.push_back(*j);
+                queue_.push(*j);
             }
             for (std::size_t n = 0; n < jobs.size() && at_rest_ != 0; ++n) {
                 woken |= at_rest_ & (~at_rest_ + 1);
@@ -127,7 +127,7 @@ class worker_pool::state {
     [[nodiscard]] job* pop_or_rest(unsigned turn) noexcept {
         const mutex_lock lock(mutex_);
         if (!queue_.empty())
-            return &worker_pool::take_oldest(queue_);
+            return &queue_.pop();
         at_rest_ |= std::uint64_t{1} << turn;
         return nullptr;
     }
