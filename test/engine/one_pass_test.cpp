@@ -317,7 +317,6 @@ TEST_CASE("one-pass: a discard that the kernel refuses in the middle loses nothi
 TEST_CASE("one-pass: strided windows are for the reader alone where pages can be discarded") {
     const read_world with(without_events(slow_world()), 3);
     const read_world events(slow_world(), 3);
-    // 900 came with its own fault, or in a window of some other.
     page_count passing = 0;
     page_count passing_with_events = 0;
     for (std::uint32_t page = 600; page < 900; page += 3) {
