@@ -54,7 +54,7 @@ TEST_CASE("limit: neither the library's own count nor the kernel's exceeds it") 
     }
     const stats s = m.statistics();
     CHECK(s.peak_host_memory_bytes <= m.limit() + tolerance(m.limit()));
-    if (!shadow_memory)
+    if (!sanitized)
         CHECK(peak_rss - before <= m.limit() + tolerance(m.limit()) + elsewhere);
     CHECK(s.page_table_bytes == pages_in(r) * 16);
     CHECK(s.metadata_bytes >= s.page_table_bytes);

@@ -34,9 +34,8 @@
 
 namespace uffdmm::test {
 
-inline constexpr bool thread_sanitizer = UFFDMM_UNDER_TSAN != 0;
-/// Whether memory of the process includes what a sanitizer keeps beside it.
-inline constexpr bool shadow_memory = UFFDMM_UNDER_SANITIZER != 0;
+/// Whether a sanitizer keeps memory and mappings of its own beside those of the process.
+inline constexpr bool sanitized = UFFDMM_UNDER_SANITIZER != 0;
 
 /// Ends the whole program with 77 (skipped) where userfaultfd cannot be had at all.
 inline const kernel_probe& probe() {
