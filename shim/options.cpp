@@ -12,6 +12,8 @@ static_assert(UFFDMM_PRIVATE_ANONYMOUS == static_cast<int>(backing::private_anon
               UFFDMM_SHARED_MEMORY == static_cast<int>(backing::shared_memory));
 static_assert(UFFDMM_EXCEED == static_cast<int>(on_swap_full::exceed) &&
               UFFDMM_WAIT == static_cast<int>(on_swap_full::wait));
+static_assert(UFFDMM_PLACE_SCHEDULER == static_cast<int>(thread_placement::scheduler) &&
+              UFFDMM_PLACE_GATHER == static_cast<int>(thread_placement::gather));
 static_assert(UFFDMM_HUGE_PAGES_AUTO == static_cast<int>(huge_page_use::automatic) &&
               UFFDMM_HUGE_PAGES_OFF == static_cast<int>(huge_page_use::off));
 
@@ -27,6 +29,7 @@ uffdmm_manager_options manager_defaults() {
     o.spin = static_cast<std::uint64_t>(config.spin.count());
     o.read_retry_time = static_cast<std::uint64_t>(config.read_retry_time.count());
     o.when_full = static_cast<std::int32_t>(config.when_full);
+    o.placement = static_cast<std::int32_t>(config.placement);
     return o;
 }
 
@@ -48,7 +51,9 @@ uffdmm_region_options region_defaults() {
 void set_numbers(manager_config& config, const uffdmm_manager_options& o) {
     check_enum("when_full", o.when_full,
                {{UFFDMM_EXCEED, "UFFDMM_EXCEED"}, {UFFDMM_WAIT, "UFFDMM_WAIT"}});
-    check_reserved("reserved", o.reserved);
+    check_enum("placement", o.placement,
+               {{UFFDMM_PLACE_SCHEDULER, "UFFDMM_PLACE_SCHEDULER"},
+                {UFFDMM_PLACE_GATHER, "UFFDMM_PLACE_GATHER"}});
     config.limit = o.limit;
     config.workers = o.workers;
     config.staged_percent = o.staged_percent;
@@ -57,6 +62,7 @@ void set_numbers(manager_config& config, const uffdmm_manager_options& o) {
     config.spin = to_duration<std::chrono::microseconds>(o.spin);
     config.read_retry_time = to_duration<std::chrono::milliseconds>(o.read_retry_time);
     config.when_full = static_cast<on_swap_full>(o.when_full);
+    config.placement = static_cast<thread_placement>(o.placement);
 }
 
 void set_memory(region_config& config, const uffdmm_region_options& o) {

@@ -271,6 +271,13 @@ enum uffdmm_when_full {
     UFFDMM_WAIT = 1    /**< the faulting thread waits for room or a higher limit */
 };
 
+/** Which CPUs threads run on: see uffdmm/config.hpp. */
+enum uffdmm_placement {
+    UFFDMM_PLACE_SCHEDULER = 0, /**< wherever the kernel's scheduler puts them */
+    UFFDMM_PLACE_GATHER = 1     /**< threads that hardly do anything but fault share a CPU with the
+                                     library's, while that is measured to be no slower */
+};
+
 /** One tier. Options of other kinds are ignored. */
 struct uffdmm_tier_options {
     size_t struct_size;
@@ -323,7 +330,7 @@ struct uffdmm_manager_options {
     uint64_t spin;                    /**< microseconds an idle shard thread spins at most */
     uint64_t read_retry_time;         /**< milliseconds a failing tier read is retried */
     int32_t when_full;                /**< enum uffdmm_when_full */
-    uint32_t reserved;                /**< 0 */
+    int32_t placement;                /**< enum uffdmm_placement */
 };
 
 /** Fills *options with the defaults; struct_size: sizeof *options. Threads: any. Since 0.1. */

@@ -21,6 +21,7 @@ struct option {
 };
 
 constexpr std::array<string_view, 2> sides{"kernel", "library"};
+constexpr std::array<string_view, 2> placements{"scheduler", "gather"};
 constexpr std::array<string_view, 3> first_touches{"contents", "word", "read"};
 
 std::chrono::nanoseconds seconds(string_view name, string_view text) {
@@ -84,6 +85,11 @@ constexpr std::array all_options{
     option{"--spin", "US", "longest an idle thread of the library spins (its default)",
            [](options& o, string_view n, string_view t) {
                o.manager.spin = std::chrono::microseconds(small_number(n, t, 0, 10000));
+           }},
+    option{"--placement", "NAME", "scheduler or gather: CPUs of the threads (scheduler)",
+           [](options& o, string_view n, string_view t) {
+               o.manager.placement =
+                   static_cast<uffdmm::thread_placement>(name_in(n, t, placements));
            }},
     option{
         "--threads", "N", "threads that touch memory (1)",

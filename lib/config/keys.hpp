@@ -34,6 +34,7 @@ struct keys<manager_config> {
         duration_key<self, std::chrono::milliseconds>{"read_retry_time", &self::read_retry_time,
                                                       std::chrono::minutes(10)},
         enum_key<self, on_swap_full, 2>{"when_full", &self::when_full, {"exceed", "wait"}},
+        enum_key<self, thread_placement, 2>{"placement", &self::placement, {"scheduler", "gather"}},
     };
 };
 

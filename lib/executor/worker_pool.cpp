@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <latch>
 #include <new>
 #include <optional>
 #include <pthread.h>
@@ -13,6 +14,8 @@
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -66,11 +69,12 @@ class worker_pool::state {
   public:
     explicit state(unsigned workers)
         : context_(static_cast<int>(workers)), work_(asio::make_work_guard(context_)),
-          at_rest_(workers == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << workers) - 1) {
+          at_rest_(workers == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << workers) - 1),
+          numbers_(workers), numbered_(static_cast<std::ptrdiff_t>(workers)) {
         const signals_blocked guard;
         try {
             for (unsigned i = 0; i < workers; ++i)
-                threads_.emplace_back([this] { serve(); });
+                threads_.emplace_back([this, i] { serve(i); });
         } catch (const std::system_error& e) {
             finish();
             throw setup_error(errc::system,
@@ -78,6 +82,7 @@ class worker_pool::state {
                                   std::to_string(workers) + " cannot be started: " + e.what(),
                               e.code().value());
         }
+        numbered_.wait();
     }
     ~state() { finish(); }
     state(const state&) = delete;
@@ -100,6 +105,8 @@ class worker_pool::state {
             asio::post(context_, hand_out{this, static_cast<unsigned>(std::countr_zero(woken))});
     }
 
+    [[nodiscard]] std::span<const std::uint32_t> numbers() const noexcept { return numbers_; }
+
   private:
     /// What is posted to Asio: a worker's turn of emptying the queue. There are as many turns as
     /// workers, each with its own place, so that posting allocates nothing.
@@ -113,7 +120,9 @@ class worker_pool::state {
         void operator()() const noexcept { pool->take_turn(turn); }
     };
 
-    void serve() {
+    void serve(unsigned index) {
+        numbers_[index] = static_cast<std::uint32_t>(::gettid());
+        numbered_.count_down();
         ::pthread_setname_np(::pthread_self(), "uffdmm-worker");
         context_.run();
     }
@@ -144,6 +153,8 @@ class worker_pool::state {
     mutex mutex_;
     std::uint64_t at_rest_ UFFDMM_GUARDED_BY(mutex_); ///< a bit per turn that is not posted
     job_queue queue_ UFFDMM_GUARDED_BY(mutex_);
+    std::vector<std::uint32_t> numbers_; ///< constant once numbered_ has come to 0
+    std::latch numbered_;
     std::vector<std::thread> threads_;
 };
 
@@ -158,6 +169,10 @@ worker_pool::~worker_pool() = default;
 
 void worker_pool::submit(std::span<job* const> jobs) noexcept {
     state_->submit(jobs);
+}
+
+std::span<const std::uint32_t> worker_pool::threads() const noexcept {
+    return state_->numbers();
 }
 
 } // namespace uffdmm

@@ -10,6 +10,7 @@
 /// all, and submitting costs no memory: jobs are linked, and each worker's hand-out has a place
 /// of its own.
 
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -29,6 +30,9 @@ class worker_pool final : public executor {
 
     /// Any thread. Allocates nothing.
     void submit(std::span<job* const> jobs) noexcept override;
+
+    /// Any thread: the numbers (gettid) of its threads, as long as it lives.
+    [[nodiscard]] std::span<const std::uint32_t> threads() const noexcept;
 
   private:
     class state;

@@ -66,6 +66,7 @@ class manager::impl {
     budget money_;
     event_sink events_;
     worker_pool workers_;
+    gathering_place gathering_;
     std::vector<tier_factory> tiers_;
     shard_services services_;
 
@@ -78,9 +79,17 @@ class manager::impl {
 };
 
 manager::impl::impl(const manager_config& config)
-    : money_(config.limit), events_(config.on_event), workers_(config.workers),
-      tiers_(make_tier_factories(config)), services_{money_, workers_,    events_,
-                                                     tiers_, config.spin, tuning_of(config)} {
+    : money_(config.limit), events_(config.on_event),
+      workers_(config.workers), gathering_{linux_affinity(), workers_.threads()},
+      tiers_(make_tier_factories(config)), services_{money_,
+                                                     workers_,
+                                                     events_,
+                                                     tiers_,
+                                                     config.spin,
+                                                     tuning_of(config),
+                                                     config.placement == thread_placement::gather
+                                                         ? &gathering_
+                                                         : nullptr} {
     for (std::string& name : tier_names(config))
         retired_.tiers.emplace_back().name = std::move(name);
 }

@@ -49,6 +49,8 @@ shard_thread::shard_thread(const guest_slice& slice, const region_config& config
                                          policy_of(config), prefetcher_of(config),
                                          make_tiers(shared, number), shared.observer}),
       number_(number) {
+    if (shared.gather != nullptr)
+        gathering_.emplace(*shared.gather);
     waiter_.watch(os_.events_fd());
     for (tier_number tier = 1; tier <= engine_->tiers().last(); ++tier)
         waiter_.watch(engine_->tiers().at(tier).event_fd());
@@ -93,11 +95,26 @@ void shard_thread::loop() noexcept {
                                           .outrun = engine_->outrun(),
                                           .idle = hint != wait_hint::poll,
                                           .began_ns = engine_->step_began_ns()});
-            waiter_.wait(more ? wait_hint::poll : hint, mail_);
+            const wait_hint placed = gather(hint);
+            waiter_.wait(more ? wait_hint::poll : placed, mail_);
         }
+        if (gathering_)
+            gathering_->let_all_go();
     } catch (const std::exception& e) {
         fatal(__FILE__, __LINE__, e.what());
     }
+}
+
+/// A shard thread that shares its CPU with those it serves does not spin on it, and must wake to
+/// let them go when their faults end.
+wait_hint shard_thread::gather(wait_hint hint) noexcept {
+    if (!gathering_)
+        return hint;
+    const shard_counters& counts = engine_->counters();
+    const bool together = gathering_->step(engine_->step_began_ns(),
+                                           counts.faults.load() + counts.prefetched_pages.load(),
+                                           engine_->faulting());
+    return together && hint != wait_hint::poll ? wait_hint::timed : hint;
 }
 
 result<void> shard_thread::run(command::kind what, page_run run) {

@@ -3,7 +3,7 @@
 
 /// A shard on the real kernel, with the thread that drives it. The only loop of the library:
 ///
-///     for (;;) { hint = shard.step(); waiter.wait(spare.use(...) ? poll : hint, mail); }
+///     for (;;) { hint = shard.step(); waiter.wait(spare.use(...) ? poll : gather(hint), mail); }
 ///
 /// Whatever goes wrong in it stops the process: a shard that answers no faults would hang the
 /// guest, and closing its userfaultfd would show it zeros (handler_dies).
@@ -18,6 +18,7 @@
 #include "kernel/guest_memory.hpp"
 #include "kernel/linux_kernel.hpp"
 #include "kernel/shard_waiter.hpp"
+#include "placement/gathering.hpp"
 #include "uffdmm/engine/shard.hpp"
 #include "uffdmm/executor.hpp"
 
@@ -31,6 +32,7 @@ struct shard_services {
     std::span<const tier_factory> tiers;
     std::chrono::microseconds spin{0};
     shard_tuning tuning;
+    gathering_place* gather = nullptr; ///< where threads may be gathered
 };
 
 class shard_thread final : private squeeze_listener {
@@ -67,6 +69,7 @@ class shard_thread final : private squeeze_listener {
 
   private:
     void loop() noexcept;
+    [[nodiscard]] wait_hint gather(wait_hint hint) noexcept;
     void squeezed() noexcept override { waiter_.wake(); }
     [[nodiscard]] std::vector<std::unique_ptr<swap_tier>> make_tiers(const shard_services& shared,
                                                                      unsigned number);
@@ -76,6 +79,7 @@ class shard_thread final : private squeeze_listener {
     spare_time spare_;
     linux_kernel os_;
     std::optional<shard<linux_kernel>> engine_; ///< ends before its mail does
+    std::optional<gathering> gathering_;        ///< where threads may be gathered
     unsigned number_;
     std::thread thread_; ///< last: everything it uses is there
 };

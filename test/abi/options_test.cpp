@@ -86,6 +86,7 @@ TEST_CASE("abi: the defaults of a manager are those of C++", "[abi]") {
     CHECK(from_c.spin == config.spin);
     CHECK(from_c.read_retry_time == config.read_retry_time);
     CHECK(from_c.when_full == config.when_full);
+    CHECK(from_c.placement == config.placement);
     CHECK_FALSE(from_c.on_event);
     CHECK_NOTHROW(validate(from_c));
 }
@@ -249,6 +250,10 @@ TEST_CASE("abi: a value that C++ has no enumerator for is refused by name", "[ab
     manager.when_full = 256; // 0 as a byte
     CHECK_THROWS_WITH(to_config(&manager),
                       Catch::Contains("when_full: 256") && Catch::Contains("UFFDMM_WAIT (1)"));
+    manager = manager_options();
+    manager.placement = 2;
+    CHECK_THROWS_WITH(to_config(&manager), Catch::Contains("placement: 2") &&
+                                               Catch::Contains("UFFDMM_PLACE_GATHER (1)"));
     uffdmm_region_options region = region_options();
     region.kind = -1;
     CHECK_THROWS_WITH(shim::to_config(&region), Catch::Contains("kind: -1"));
@@ -298,8 +303,11 @@ TEST_CASE("abi: a duration too long for its type is refused, not wrapped", "[abi
 }
 
 TEST_CASE("abi: reserved members are options of later versions", "[abi]") {
+    uffdmm_tier_options tier = tier_options(UFFDMM_TIER_RAM);
+    tier.reserved = 1;
     uffdmm_manager_options manager = manager_options();
-    manager.reserved = 1;
+    manager.tiers = &tier;
+    manager.tier_count = 1;
     CHECK_THROWS_AS(to_config(&manager), too_new);
 }
 
@@ -355,7 +363,7 @@ TEST_CASE("abi: user_data is freed once, whatever was refused", "[abi]") {
         refused();
     }
     SECTION("an option of a later version") {
-        o.manager.reserved = 1;
+        o.tier.reserved = 1;
         refused();
     }
     SECTION("the event handler") {

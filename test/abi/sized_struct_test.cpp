@@ -98,7 +98,7 @@ TEST_CASE("abi: structs are laid out without gaps, as in version 0.1", "[abi]") 
     CHECK(offsetof(uffdmm_tier_ops, coldest) == 80);
     CHECK(offsetof(uffdmm_tier_options, free_user_data) == 80);
     CHECK(offsetof(uffdmm_tier_options, shared_table) == 136);
-    CHECK(offsetof(uffdmm_manager_options, reserved) == 76);
+    CHECK(offsetof(uffdmm_manager_options, placement) == 76);
     CHECK(offsetof(uffdmm_region_options, huge_pages) == 76);
     CHECK(offsetof(uffdmm_run, tier) == 28);
     CHECK(offsetof(uffdmm_stats, faults_by_resolution) == 120);

@@ -112,6 +112,8 @@ const std::vector<refused> manager_cases = {
     {"spin", "\"99999999999999999999s\"", "\"9999", "ns, us, ms or s"},
     {"spin", "\"10000000000s\"", "\"1000", "ns, us, ms or s"},
     {"spin", "true", "true", "0 to 1000000 microseconds"},
+    {"placement", "\"apart\"", "\"apart\"", "scheduler"},
+    {"placement", "1", "1", "gather"},
     {"read_retry_time", "600001", "600001", "0 to 600000 milliseconds"},
     {"read_retry_time", "\"500us\"", "\"500us\"", "0 to 600000 milliseconds"},
     {"read_retry_time", "\"-1s\"", "\"-1s\"", "ns, us, ms or s"},
@@ -237,7 +239,7 @@ TEST_CASE("config: an unknown key is refused with the known ones and a suggestio
         refusal(R"({"limits": "64M"})") ==
         "text: limits: there is no such key; did you mean \"limit\"? (known keys: tiers, regions, "
         "limit, workers, staged_percent, low_watermark_permille, high_watermark_permille, spin, "
-        "read_retry_time, when_full)");
+        "read_retry_time, when_full, placement)");
     CHECK(
         contains(refusal(R"({"limit": "64M", "on_event": 1})"), "on_event: there is no such key"));
     CHECK(contains(refusal("{\"limit\": \"64M\", \"a\\u0007.b\": 1}"), "\"a\\u0007.b\": there is"));
@@ -298,7 +300,7 @@ TEST_CASE("config: every key is read") {
     const config read = parse_config(R"({
         "limit": "5M", "workers": 64, "staged_percent": 50, "low_watermark_permille": 249,
         "high_watermark_permille": 250, "spin": "1ms", "read_retry_time": "3s",
-        "when_full": "wait",
+        "when_full": "wait", "placement": "gather",
         "tiers": [
             {"kind": "ram", "name": "fast", "size": "4K", "compression": "zstd", "level": 19,
              "reject_percent": 100},
@@ -317,6 +319,7 @@ TEST_CASE("config: every key is read") {
     CHECK(m.spin == std::chrono::milliseconds(1));
     CHECK(m.read_retry_time == std::chrono::seconds(3));
     CHECK(m.when_full == on_swap_full::wait);
+    CHECK(m.placement == thread_placement::gather);
     const auto& ram = std::get<ram_tier_config>(m.tiers.at(0));
     CHECK(ram.name == "fast");
     CHECK(ram.size == 4096);
@@ -349,6 +352,7 @@ TEST_CASE("config: what is written is read back the same, for every key") {
     const std::string text = R"({
         "limit": "5M", "workers": 3, "staged_percent": 5, "low_watermark_permille": 7,
         "high_watermark_permille": 9, "spin": 0, "read_retry_time": 1, "when_full": "wait",
+        "placement": "gather",
         "tiers": [
             {"kind": "file", "name": "d", "path": "/a \"b\"\n", "size": "3G",
              "shared": true, "keep": true, "preallocate": false,
@@ -369,6 +373,7 @@ TEST_CASE("config: what is written is read back the same, for every key") {
                              "\"spin\": 0",
                              "\"read_retry_time\": 1",
                              "\"when_full\": \"wait\"",
+                             "\"placement\": \"gather\"",
                              "\"kind\": \"file\"",
                              "\"name\": \"d\"",
                              R"("path": "/a \"b\"\n")",
@@ -448,6 +453,8 @@ TEST_CASE("config: validate refuses what a manager_config must not hold") {
                    "read_retry_time: 3600000 milliseconds"));
     CHECK(contains(refusal_with([](m& c) { c.when_full = static_cast<on_swap_full>(9); }),
                    "when_full: 9"));
+    CHECK(contains(refusal_with([](m& c) { c.placement = static_cast<thread_placement>(2); }),
+                   "placement: 2"));
     CHECK(contains(refusal_with([](m& c) { c.high_watermark_permille = 15; }),
                    "low_watermark_permille: 15 is not below high_watermark_permille, which is 15"));
     CHECK(contains(refusal_with([](m& c) { c.tiers = {custom_tier_config{}}; }), "tiers[0].make"));

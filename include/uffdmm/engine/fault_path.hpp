@@ -17,6 +17,7 @@
 #include <span>
 
 #include "uffdmm/engine/discarder.hpp"
+#include "uffdmm/engine/faulting_threads.hpp"
 #include "uffdmm/engine/huge_filler.hpp"
 #include "uffdmm/engine/installer.hpp"
 #include "uffdmm/engine/one_pass_readers.hpp"
@@ -85,6 +86,8 @@ class fault_path {
     /// Some fault waits for a thread of the embedder to finish a madvise.
     [[nodiscard]] bool parked() const { return parked_; }
 
+    [[nodiscard]] const faulting_threads& threads() const { return threads_; }
+
     /// Of the latest faults, three in four had to wait for a slow tier.
     [[nodiscard]] bool mostly_slow() const { return slow_share_ > 192; }
 
@@ -130,6 +133,7 @@ class fault_path {
 
     [[nodiscard]] fault fault_of(const kernel_message& m, std::uint64_t now) {
         const bool write = m.write || m.what == kernel_message::kind::protect;
+        threads_.saw(m.thread, now);
         const auto [one_pass, passed] = readers_.saw(m.thread, m.pages.first, write);
         if (one_pass) {
             ++core_.counts.one_pass_faults;
@@ -421,6 +425,7 @@ class fault_path {
     huge_filler<Kernel>& huge_;
     waiting_faults waiting_;
     one_pass_readers readers_;
+    faulting_threads threads_;
     std::array<kernel_message, batch> messages_; ///< of serve(), here to be initialised once
     int slow_share_ = 0; ///< of 256, moving average over about sixteen faults
     bool starving_ = false;

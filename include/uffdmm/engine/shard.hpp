@@ -95,6 +95,8 @@ class shard final : private tier_client {
     [[nodiscard]] bool outrun() const {
         return core_.window_cut_ns != 0 && core_.step_ns - core_.window_cut_ns < quiet_ns;
     }
+    /// Shard thread: the guest's threads that fault.
+    [[nodiscard]] const faulting_threads& faulting() const { return faults_.threads(); }
     /// The clock at the start of the last round.
     [[nodiscard]] std::uint64_t step_began_ns() const { return core_.step_ns; }
     /// An unread event holds faults up: the thread that caused it should get the CPU.

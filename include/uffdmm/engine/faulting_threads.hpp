@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// Which threads have faulted lately. The kernel names them (UFFD_FEATURE_THREAD_ID).
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace uffdmm {
+
+/// Owner: the shard. Remembers the latest few.
+class faulting_threads {
+  public:
+    static constexpr std::size_t most = 8;
+
+    /// What lists are made of: thread numbers as gettid() gives them.
+    struct list {
+        std::array<std::uint32_t, most> threads{};
+        std::size_t count = 0;
+        bool complete = true; ///< false: there were more
+
+        [[nodiscard]] std::span<const std::uint32_t> all() const { return {threads.data(), count}; }
+    };
+
+    /// Thread `thread` (0: unknown) faulted at `now_ns`.
+    void saw(std::uint32_t thread, std::uint64_t now_ns) {
+        if (thread == 0) {
+            missed_ns_ = now_ns;
+            return;
+        }
+        if (entries_[latest_].thread != thread)
+            latest_ = place_of(thread);
+        entries_[latest_].at_ns = now_ns;
+    }
+
+    /// Those that have faulted at `since_ns` or later.
+    [[nodiscard]] list since(std::uint64_t since_ns) const {
+        list out;
+        out.complete = missed_ns_ < since_ns;
+        for (const entry& e : entries_)
+            if (e.thread != 0 && e.at_ns >= since_ns)
+                out.threads[out.count++] = e.thread;
+        return out;
+    }
+
+  private:
+    struct entry {
+        std::uint32_t thread = 0;
+        std::uint64_t at_ns = 0;
+    };
+
+    /// Its own, or the one that was used longest ago.
+    std::size_t place_of(std::uint32_t thread) {
+        const auto own = std::find_if(entries_.begin(), entries_.end(),
+                                      [&](const entry& e) { return e.thread == thread; });
+        if (own != entries_.end())
+            return static_cast<std::size_t>(own - entries_.begin());
+        const auto oldest =
+            std::min_element(entries_.begin(), entries_.end(),
+                             [](const entry& a, const entry& b) { return a.at_ns < b.at_ns; });
+        missed_ns_ = std::max(missed_ns_, oldest->at_ns);
+        oldest->thread = thread;
+        return static_cast<std::size_t>(oldest - entries_.begin());
+    }
+
+    std::array<entry, most> entries_{};
+    std::size_t latest_ = 0;
+    std::uint64_t missed_ns_ = 0; ///< latest fault of a thread that is unknown or forgotten
+};
+
+} // namespace uffdmm
