@@ -11,13 +11,19 @@ from .undo import swap_areas
 
 
 HALT_POLL = "/sys/module/haltpoll/parameters/guest_halt_poll_ns"
+CPUIDLE = "/sys/devices/system/cpu/cpuidle"
+
+
+def can_halt_poll():
+    """Whether the kernel decides by HALT_POLL when an idle CPU halts."""
+    return (first_line(f"{CPUIDLE}/current_governor", r"(\w+)") == "haltpoll"
+            and first_line(f"{CPUIDLE}/current_driver", r"(\w+)") not in ("?", "none"))
 
 
 def halt_poll_us():
-    """How long an idle virtual CPU polls before it halts; None where the kernel has no say in it.
-    Waking one that polls takes no interrupt."""
-    found = first_line(HALT_POLL, r"(\d+)")
-    return None if found == "?" else int(found) // 1000
+    """How long an idle virtual CPU polls before it halts; None where that is not for the kernel to
+    say. Waking one that polls takes no interrupt."""
+    return int(first_line(HALT_POLL, r"(\d+)")) // 1000 if can_halt_poll() else None
 
 
 def has_zram():
@@ -37,8 +43,8 @@ def zram_has_lz4():
 def lacks(rivals, areas=None, sets_halt_poll=False):
     """What is missing, as sentences: empty where everything is there."""
     areas = swap_areas() if areas is None else areas
-    if sets_halt_poll and not os.path.exists(HALT_POLL):
-        yield "the cpuidle governor haltpoll (CONFIG_CPU_IDLE_GOV_HALTPOLL), or no --halt-poll"
+    if sets_halt_poll and not can_halt_poll():
+        yield f"the cpuidle governor haltpoll in use ({CPUIDLE}), or no --halt-poll"
     if os.geteuid() != 0:
         yield "root: swap, zram and control groups are set up by nobody else"
     if not find_hierarchy():
@@ -81,6 +87,7 @@ def describe(directory, halt_poll=None):
         "page_cluster": first_line("/proc/sys/vm/page-cluster", r"(\d+)"),
         "mglru": first_line("/sys/kernel/mm/lru_gen/enabled", r"(\w+)") not in ("?", "0x0000"),
         "file_system": kind or "?",
+        "cpuidle_driver": first_line(f"{CPUIDLE}/current_driver", r"(\w+)"),
         "halt_poll_us": halt_poll_us() if halt_poll is None else halt_poll,
         "load": os.getloadavg()[0],
     }
@@ -90,6 +97,8 @@ def describe_text(facts):
     """In one line."""
     halt_poll = facts.get("halt_poll_us")
     polls = "" if halt_poll is None else f"idle CPUs poll for {halt_poll} us before they halt, "
+    if facts.get("cpuidle_driver") == "none":
+        polls = "no cpuidle driver: idle CPUs halt at once, "
     return (f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['memory_gib']} GiB, "
             f"{'virtualised' if facts['virtual'] else 'not virtualised'}, Linux {facts['kernel']}, "
             f"cgroup v{facts['cgroup']}, huge pages: {facts['huge_pages']}, page-cluster "

@@ -99,7 +99,8 @@ enum class thread_placement : std::uint8_t {
                ///< CPUs back when its faults end for 20 ms, is only bound to one of them, and is
                ///< left alone if somebody else changes them meanwhile. A thread that it starts
                ///< while bound keeps to that CPU: so the first thread of the process is never
-               ///< bound, and if others that start threads touch regions, do not ask for this.
+               ///< bound, nor one with few faults; if others that start threads do little but fault,
+               ///< do not ask for this.
                ///< Only one shard at a time, while no other has faults
 };
 

@@ -4,7 +4,7 @@
 /// thread_placement::gather for one shard: who is gathered, and when.
 ///
 ///     every half millisecond: gather_chooser ──► together ──► gathered_threads: the shard thread,
-///     the workers, every thread that has faulted in the last 20 ms
+///     the workers, every thread that has done little but fault for the last 20 ms
 ///                                     └──► apart, quiet, not possible ──► all go
 ///
 /// Workers belong to all shards, so only one shard at a time may gather, and none while several

@@ -75,7 +75,8 @@ class fake_shard {
     bool round(const std::vector<std::uint32_t>& guests) {
         now_ += 500'000;
         for (const std::uint32_t g : guests)
-            seen_.saw(g, now_);
+            for (unsigned i = 0; i < faulting_threads::enough_faults; ++i)
+                seen_.saw(g, now_);
         if (!guests.empty())
             pages_ += held_ ? 30 : 10;
         m_.affinity.caller = thread_;

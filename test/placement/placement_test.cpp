@@ -123,7 +123,7 @@ TEST_CASE("placement: by default nobody's CPUs are touched") {
     CHECK(thread.wrong == 0);
 }
 
-TEST_CASE("placement: the CPUs of our threads, but not of the first") {
+TEST_CASE("placement: inherited_affinity: the process's first thread is never bound") {
     cpu_affinity& kernel = linux_affinity();
     cpu_set_t one;
     CPU_ZERO(&one);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// Which threads have faulted lately. The kernel names them (UFFD_FEATURE_THREAD_ID).
+/// Which threads do little but fault. The kernel names them (UFFD_FEATURE_THREAD_ID).
 
 #include <algorithm>
 #include <array>
@@ -15,6 +15,10 @@ namespace uffdmm {
 class faulting_threads {
   public:
     static constexpr std::size_t most = 8;
+    /// So many faults, each so soon after the one before, make a thread one of those: not a fault
+    /// now and then of a thread that does something else.
+    static constexpr unsigned enough_faults = 16;
+    static constexpr std::uint64_t soon_ns = 5'000'000;
 
     /// What lists are made of: thread numbers as gettid() gives them.
     struct list {
@@ -33,15 +37,17 @@ class faulting_threads {
         }
         if (entries_[latest_].thread != thread)
             latest_ = place_of(thread);
-        entries_[latest_].at_ns = now_ns;
+        entry& e = entries_[latest_];
+        e.faults = now_ns - e.at_ns <= soon_ns ? e.faults + 1 : 1;
+        e.at_ns = now_ns;
     }
 
-    /// Those that have faulted at `since_ns` or later.
+    /// Those that have done so until `since_ns` or later.
     [[nodiscard]] list since(std::uint64_t since_ns) const {
         list out;
         out.complete = missed_ns_ < since_ns;
         for (const entry& e : entries_)
-            if (e.thread != 0 && e.at_ns >= since_ns)
+            if (e.faults >= enough_faults && e.at_ns >= since_ns)
                 out.threads[out.count++] = e.thread;
         return out;
     }
@@ -49,6 +55,7 @@ class faulting_threads {
   private:
     struct entry {
         std::uint32_t thread = 0;
+        unsigned faults = 0; ///< in a row
         std::uint64_t at_ns = 0;
     };
 
@@ -62,7 +69,7 @@ class faulting_threads {
             std::min_element(entries_.begin(), entries_.end(),
                              [](const entry& a, const entry& b) { return a.at_ns < b.at_ns; });
         missed_ns_ = std::max(missed_ns_, oldest->at_ns);
-        oldest->thread = thread;
+        *oldest = {thread, 0, 0};
         return static_cast<std::size_t>(oldest - entries_.begin());
     }
 
