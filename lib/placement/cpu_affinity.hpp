@@ -15,9 +15,9 @@ class cpu_affinity {
   public:
     virtual ~cpu_affinity() = default;
 
-    /// CPUs of the thread with this number (gettid). None: it has ended, or is not to be bound. That
-    /// is no thread of this process, or its first one, which is likely to start others, and these
-    /// would be bound for good; or the machine has more CPUs than a cpu_set_t.
+    /// CPUs of the thread with this number (gettid). None: it has ended, or is not to be bound.
+    /// That is no thread of this process, or its first one, which is likely to start others, and
+    /// these would be bound for good; or the machine has more CPUs than a cpu_set_t.
     [[nodiscard]] virtual std::optional<cpu_set_t> get(std::uint32_t thread) noexcept = 0;
     /// Returns whether the kernel did it.
     [[nodiscard]] virtual bool set(std::uint32_t thread, const cpu_set_t& cpus) noexcept = 0;

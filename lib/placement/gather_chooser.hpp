@@ -54,6 +54,16 @@ class gather_chooser {
         due_ns_ = now_ns + interval_ns_;
     }
 
+    /// They are not together though they were to be: what is counted now says nothing. The trial,
+    /// if there is one, is put off.
+    void disturbed(std::uint64_t now_ns) {
+        if (left_ == 0)
+            return;
+        left_ = 0;
+        together_ = chosen_;
+        due_ns_ = now_ns + first_interval_ns;
+    }
+
     /// Faults came in the last section.
     [[nodiscard]] bool busy() const { return busy_; }
 

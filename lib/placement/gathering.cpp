@@ -15,32 +15,50 @@ bool gathering::step(std::uint64_t now_ns, std::uint64_t pages,
     if (now_ns - stepped_ns_ < every_ns)
         return !held_.empty();
     stepped_ns_ = now_ns;
-    bool together = chooser_.step(now_ns, pages);
-    const auto guests = faulting.since(now_ns - std::min(now_ns, latest_ns));
-    if (chooser_.busy())
-        set_busy(true);
-    // acquire: whoever was busy before has let the workers go.
-    together = together && guests.complete && guests.count != 0 &&
-               place_.busy.load(std::memory_order_acquire) == 1;
-    if (together && !hold(guests.all())) {
-        chooser_.not_possible(now_ns);
-        together = false;
+    const bool wanted = chooser_.step(now_ns, pages);
+    const bool only = chooser_.busy() && alone(now_ns);
+    if (!wanted) {
+        let_all_go();
+        return false;
     }
-    if (!together)
-        held_.let_all_go();
-    if (!chooser_.busy())
-        set_busy(false);
-    return together;
+    const auto guests = faulting.since(now_ns - std::min(now_ns, latest_ns));
+    const outcome came = only && guests.complete && claim() ? hold(guests.all()) : outcome::nobody;
+    if (came == outcome::held)
+        return true;
+    let_all_go();
+    if (came == outcome::impossible)
+        chooser_.not_possible(now_ns);
+    else
+        chooser_.disturbed(now_ns);
+    return false;
 }
 
 void gathering::let_all_go() noexcept {
     held_.let_all_go();
-    set_busy(false);
+    const void* self = this;
+    // release: whoever claims next finds the workers as they were.
+    place_.holder.compare_exchange_strong(self, nullptr, std::memory_order_release,
+                                          std::memory_order_relaxed);
 }
 
-/// The library's threads and `guests`, but for those that have ended or are not to be bound, and
-/// nobody else. Returns false if that is not possible.
-bool gathering::hold(std::span<const std::uint32_t> guests) noexcept {
+/// Says that faults come here. Returns whether they have come to no other shard lately.
+bool gathering::alone(std::uint64_t now_ns) noexcept {
+    const void* const latest = place_.busy.exchange(this, std::memory_order_relaxed);
+    if (latest != nullptr && latest != this)
+        other_busy_ns_ = now_ns;
+    return other_busy_ns_ == 0 || now_ns - other_busy_ns_ >= alone_after_ns;
+}
+
+bool gathering::claim() noexcept {
+    const void* nobody = nullptr;
+    // acquire: pairs with the release in let_all_go().
+    return place_.holder.compare_exchange_strong(nobody, this, std::memory_order_acquire,
+                                                 std::memory_order_relaxed) ||
+           nobody == this;
+}
+
+/// Holds the library's threads and those of `guests` that may be bound, and nobody else.
+gathering::outcome gathering::hold(std::span<const std::uint32_t> guests) noexcept {
     if (own_ == 0) {
         threads_.assign(place_.workers.begin(), place_.workers.end());
         threads_.push_back(place_.affinity.this_thread());
@@ -51,27 +69,16 @@ bool gathering::hold(std::span<const std::uint32_t> guests) noexcept {
         if (held_.holds(guest) || place_.affinity.get(guest))
             threads_.push_back(guest);
     if (threads_.size() == own_)
-        return false;
+        return outcome::nobody;
     if (held_.empty())
-        return held_.gather(threads_);
+        return held_.gather(threads_) ? outcome::held : outcome::impossible;
     held_.let_go_if([&](std::uint32_t thread) {
         return std::find(threads_.begin(), threads_.end(), thread) == threads_.end();
     });
-    return std::all_of(threads_.begin(), threads_.end(), [&](std::uint32_t thread) {
+    const bool all = std::all_of(threads_.begin(), threads_.end(), [&](std::uint32_t thread) {
         return held_.holds(thread) || held_.add(thread);
     });
-}
-
-/// Once the workers are free another shard may have them.
-void gathering::set_busy(bool busy) noexcept {
-    if (busy == busy_)
-        return;
-    busy_ = busy;
-    // release: pairs with the acquire in step().
-    if (busy)
-        place_.busy.fetch_add(1, std::memory_order_acq_rel);
-    else
-        place_.busy.fetch_sub(1, std::memory_order_release);
+    return all ? outcome::held : outcome::impossible;
 }
 
 } // namespace uffdmm

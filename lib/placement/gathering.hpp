@@ -7,8 +7,8 @@
 ///     the workers, every thread that has done little but fault for the last 20 ms
 ///                                     └──► apart, quiet, not possible ──► all go
 ///
-/// Workers belong to all shards, so only one shard at a time may gather, and none while several
-/// are busy.
+/// Workers belong to all shards, so only one shard at a time gathers, and none while several are
+/// busy.
 
 #include <atomic>
 #include <cstdint>
@@ -25,8 +25,9 @@ namespace uffdmm {
 /// What the shards of a manager share.
 struct gathering_place {
     cpu_affinity& affinity;
-    std::span<const std::uint32_t> workers; ///< their thread numbers
-    std::atomic<unsigned> busy{0};          ///< shards that faults come to
+    std::span<const std::uint32_t> workers;   ///< their thread numbers
+    std::atomic<const void*> holder{nullptr}; ///< the shard that gathers
+    std::atomic<const void*> busy{nullptr};   ///< one that faults come to: the latest to say so
 };
 
 /// Owner: a shard thread, which makes all calls and lives on until let_all_go() or the end.
@@ -46,9 +47,14 @@ class gathering {
   private:
     static constexpr std::uint64_t every_ns = 500'000;
     static constexpr std::uint64_t latest_ns = 20'000'000;
+    /// How long another shard counts as busy after it was seen to be.
+    static constexpr std::uint64_t alone_after_ns = 50'000'000;
 
-    [[nodiscard]] bool hold(std::span<const std::uint32_t> guests) noexcept;
-    void set_busy(bool busy) noexcept;
+    enum class outcome : std::uint8_t { held, nobody, impossible };
+
+    [[nodiscard]] bool alone(std::uint64_t now_ns) noexcept;
+    [[nodiscard]] bool claim() noexcept;
+    [[nodiscard]] outcome hold(std::span<const std::uint32_t> guests) noexcept;
 
     gathering_place& place_;
     gather_chooser chooser_;
@@ -56,7 +62,7 @@ class gathering {
     std::vector<std::uint32_t> threads_; ///< scratch; first the library's own
     std::size_t own_ = 0;                ///< how many these are; 0: not known yet
     std::uint64_t stepped_ns_ = 0;
-    bool busy_ = false;
+    std::uint64_t other_busy_ns_ = 0; ///< when another shard was last seen to be
 };
 
 } // namespace uffdmm

@@ -104,6 +104,19 @@ TEST_CASE("gather chooser: without faults all are apart, and nothing is tried") 
     }
 }
 
+TEST_CASE("gather chooser: a trial in which the threads were not together is put off") {
+    guest g(30'000, 20'000);
+    while (!g.is_together())
+        g.live(0.001);
+    g.chooser.disturbed(g.now());
+    CHECK(g.live(0.09) < 2); // the round that says so
+    g.becomes(20'000, 30'000);
+    g.live(0.5);
+    CHECK(g.is_together());
+    g.chooser.disturbed(g.now()); // no trial: what was chosen holds
+    CHECK(g.live(0.05) > 99);
+}
+
 TEST_CASE("gather chooser: what was not possible is not asked for again soon") {
     guest g(20'000, 30'000);
     g.live(0.01);

@@ -137,7 +137,7 @@ TEST_CASE("gathering: the guest's thread, the shard's and the workers share the 
         s.it().let_all_go();
         CHECK(m.of(guest) == all);
         CHECK(m.of(worker) == all);
-        CHECK(m.place.busy == 0);
+        CHECK(m.place.holder == nullptr);
     }
     SECTION("nothing is done for a thread that has ended, also if the kernel still names it") {
         m.affinity.threads.erase(guest);
@@ -147,6 +147,21 @@ TEST_CASE("gathering: the guest's thread, the shard's and the workers share the 
         s.rounds(60, {});
         CHECK(m.affinity.threads.count(guest) == 0);
         CHECK(m.of(shard) == all);
+    }
+}
+
+TEST_CASE("gathering: threads that come and go do not end it for long") {
+    machine m;
+    fake_shard s(m, shard);
+    s.rounds(a_second, {guest});
+    REQUIRE(s.held());
+    for (std::uint32_t next = 0; next < 10; ++next) {
+        m.affinity.threads.erase(guest + next);
+        m.affinity.threads[guest + next + 1] = all;
+        s.rounds(50, {}); // all have gone by then
+        s.rounds(a_second / 10, {guest + next + 1});
+        CHECK(s.held());
+        CHECK(m.of(guest + next + 1) == cpus{2});
     }
 }
 

@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include <unistd.h>
+
 #include "executor/worker_pool.hpp"
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
@@ -324,6 +326,21 @@ TEST_CASE("worker_pool: workers are named and take no signals") {
     sigset_t here;
     ::pthread_sigmask(SIG_BLOCK, nullptr, &here);
     REQUIRE(::sigismember(&here, SIGTERM) == 0);
+}
+
+TEST_CASE("worker_pool: it knows the numbers of its threads from the start") {
+    worker_pool pool(3);
+    const std::vector<std::uint32_t> known(pool.threads().begin(), pool.threads().end());
+    REQUIRE(known.size() == 3);
+    CHECK(std::count(known.begin(), known.end(), 0u) == 0);
+    sleeper home;
+    std::uint32_t number = 0;
+    const auto look = [&] { number = static_cast<std::uint32_t>(::gettid()); };
+    function_job<decltype(look)> j(home.box, look);
+    job* const batch[] = {&j};
+    pool.submit(batch);
+    home.drain(1);
+    CHECK(std::count(known.begin(), known.end(), number) == 1);
 }
 
 TEST_CASE("worker_pool: several shards submit at once and each gets its own jobs back") {
