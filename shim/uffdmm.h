@@ -274,8 +274,8 @@ enum uffdmm_when_full {
 /** Which CPUs threads run on: see uffdmm/config.hpp. */
 enum uffdmm_placement {
     UFFDMM_PLACE_SCHEDULER = 0, /**< wherever the kernel's scheduler puts them */
-    UFFDMM_PLACE_GATHER = 1     /**< threads that hardly do anything but fault share a CPU with the
-                                     library's, while that is measured to be no slower */
+    UFFDMM_PLACE_GATHER = 1     /**< threads that fault all the time share a CPU with the library's,
+                                     unless that is measured to be clearly slower */
 };
 
 /** One tier. Options of other kinds are ignored. */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "placement/cpu_affinity.hpp"
 
-#include <array>
-#include <cstdio>
+#include <csignal>
 
 #include <unistd.h>
 
@@ -11,11 +10,9 @@ namespace {
 
 /// A message may name a thread of a process that reads our memory, which is none of our business.
 bool may_be_bound(std::uint32_t thread) noexcept {
-    if (thread == static_cast<std::uint32_t>(::getpid()))
-        return false;
-    std::array<char, 48> path{};
-    std::snprintf(path.data(), path.size(), "/proc/self/task/%u", thread);
-    return ::access(path.data(), F_OK) == 0;
+    const pid_t process = ::getpid();
+    const auto number = static_cast<pid_t>(thread);
+    return number != process && ::tgkill(process, number, 0) == 0;
 }
 
 class kernel_affinity final : public cpu_affinity {

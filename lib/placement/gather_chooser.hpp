@@ -5,8 +5,8 @@
 /// should share one CPU.
 ///
 ///              a trial is due                      eight sections
-///     apart ───────────────────► apart, together, … in turns ──► whichever got more pages in
-///       ▲                                                          │
+///     apart ───────────────────► apart, together, … in turns ──► together, unless that is clearly
+///       ▲                                                          │ slower (a tenth)
 ///       └─────── no faults to speak of ◄───────────────────────────┘
 ///
 /// While a thread waits for its fault the shard works, and while it runs the shard has little to
@@ -40,7 +40,7 @@ class gather_chooser {
         const std::uint64_t passed_ns = now_ns - began_ns_;
         if (!settled_ && passed_ns >= settle_ns)
             count_from(now_ns, pages);
-        if (settled_ && passed_ns >= section_ns)
+        else if (settled_ && passed_ns >= section_ns)
             end_section(now_ns, pages);
         return together_;
     }
@@ -59,9 +59,8 @@ class gather_chooser {
     void disturbed(std::uint64_t now_ns) {
         if (left_ == 0)
             return;
-        left_ = 0;
+        put_off(now_ns);
         together_ = chosen_;
-        due_ns_ = now_ns + first_interval_ns;
     }
 
     /// Faults came in the last section.
@@ -83,24 +82,51 @@ class gather_chooser {
     void end_section(std::uint64_t now_ns, std::uint64_t pages) {
         const std::uint64_t span_ns = std::max<std::uint64_t>(now_ns - counted_from_ns_, 1);
         const std::uint64_t per_second = (pages - pages_before_) * 1'000'000'000 / span_ns;
+        const bool in_trial = left_ != 0;
         begin(now_ns, pages);
-        if (per_second < least_pages) {
-            busy_ = together_ = false;
-            left_ = 0;
+        // In a trial few pages may be what being together costs.
+        if (per_second < least_pages && !(in_trial && together_)) {
+            end_faults(now_ns);
         } else if (!busy_) {
-            busy_ = true;
+            busy_ = just_resumed_ = true;
             together_ = chosen_;
             due_ns_ = std::max(due_ns_, now_ns + section_ns);
-        } else if (left_ != 0) {
-            sums_[together_ ? 1 : 0] += per_second;
-            together_ = !together_;
-            if (--left_ == 0)
-                decide(now_ns);
-        } else if (now_ns >= due_ns_) {
-            sums_ = {};
-            left_ = sections;
-            together_ = !chosen_;
+        } else {
+            just_resumed_ = false;
+            if (in_trial)
+                end_trial_section(now_ns, per_second);
+            else if (now_ns >= due_ns_)
+                begin_trial();
         }
+    }
+
+    void end_faults(std::uint64_t now_ns) {
+        if (left_ != 0)
+            put_off(now_ns);
+        // Faults that end as soon as they come again, if the threads are together: it is that.
+        if (just_resumed_ && together_) {
+            chosen_ = tried_ = false;
+            put_off(now_ns);
+        }
+        busy_ = together_ = false;
+    }
+
+    void begin_trial() {
+        sums_ = {};
+        left_ = sections;
+        together_ = !chosen_;
+    }
+    void end_trial_section(std::uint64_t now_ns, std::uint64_t per_second) {
+        sums_[together_ ? 1 : 0] += per_second;
+        together_ = !together_;
+        if (--left_ == 0)
+            decide(now_ns);
+    }
+    /// No answer: the next trial comes later.
+    void put_off(std::uint64_t now_ns) {
+        left_ = 0;
+        interval_ns_ = std::min(2 * interval_ns_, last_interval_ns);
+        due_ns_ = now_ns + interval_ns_;
     }
 
     /// Nearly as fast is good enough: it needs less of the CPUs. What was chosen stays unless the
@@ -122,6 +148,7 @@ class gather_chooser {
     bool chosen_ = false;   ///< what the last trial said
     bool together_ = false; ///< what is to be now
     bool busy_ = false;
+    bool just_resumed_ = false;           ///< this is the first section with faults
     unsigned left_ = 0;                   ///< sections of a trial
     std::array<std::uint64_t, 2> sums_{}; ///< pages a second, of sections apart and together
     std::int64_t lead_ = 0; ///< of being together, in permille of both; of the latest trials

@@ -72,8 +72,7 @@ void gathered_threads::release(std::size_t index) noexcept {
     const held& h = held_[index];
     const cpu_set_t ours = only();
     const std::optional<cpu_set_t> now = affinity_.get(h.thread);
-    // Nothing to be done where this fails: the thread has ended, or its CPUs are gone, and then the
-    // kernel has found it others.
+    // Nothing to be done where this fails: the thread has ended.
     if (now && CPU_EQUAL(&*now, &ours))
         (void)affinity_.set(h.thread, h.before);
     held_[index] = held_.back();

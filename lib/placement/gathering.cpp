@@ -21,7 +21,7 @@ bool gathering::step(std::uint64_t now_ns, std::uint64_t pages,
         let_all_go();
         return false;
     }
-    const auto guests = faulting.since(now_ns - std::min(now_ns, latest_ns));
+    const auto guests = faulting.since(now_ns - std::min(now_ns, faulting_threads::pause_ns));
     const outcome came = only && guests.complete && claim() ? hold(guests.all()) : outcome::nobody;
     if (came == outcome::held)
         return true;
@@ -37,8 +37,8 @@ void gathering::let_all_go() noexcept {
     held_.let_all_go();
     const void* self = this;
     // release: whoever claims next finds the workers as they were.
-    place_.holder.compare_exchange_strong(self, nullptr, std::memory_order_release,
-                                          std::memory_order_relaxed);
+    gathering_place::holder.compare_exchange_strong(self, nullptr, std::memory_order_release,
+                                                    std::memory_order_relaxed);
 }
 
 /// Says that faults come here. Returns whether they have come to no other shard lately.
@@ -52,8 +52,8 @@ bool gathering::alone(std::uint64_t now_ns) noexcept {
 bool gathering::claim() noexcept {
     const void* nobody = nullptr;
     // acquire: pairs with the release in let_all_go().
-    return place_.holder.compare_exchange_strong(nobody, this, std::memory_order_acquire,
-                                                 std::memory_order_relaxed) ||
+    return gathering_place::holder.compare_exchange_strong(nobody, this, std::memory_order_acquire,
+                                                           std::memory_order_relaxed) ||
            nobody == this;
 }
 

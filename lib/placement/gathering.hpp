@@ -4,11 +4,11 @@
 /// thread_placement::gather for one shard: who is gathered, and when.
 ///
 ///     every half millisecond: gather_chooser ──► together ──► gathered_threads: the shard thread,
-///     the workers, every thread that has done little but fault for the last 20 ms
+///     the workers, every thread that faults all the time
 ///                                     └──► apart, quiet, not possible ──► all go
 ///
-/// Workers belong to all shards, so only one shard at a time gathers, and none while several are
-/// busy.
+/// Workers belong to all shards of a manager, so none gathers while several are busy; and only one
+/// of the process does at a time.
 
 #include <atomic>
 #include <cstdint>
@@ -25,9 +25,11 @@ namespace uffdmm {
 /// What the shards of a manager share.
 struct gathering_place {
     cpu_affinity& affinity;
-    std::span<const std::uint32_t> workers;   ///< their thread numbers
-    std::atomic<const void*> holder{nullptr}; ///< the shard that gathers
-    std::atomic<const void*> busy{nullptr};   ///< one that faults come to: the latest to say so
+    std::span<const std::uint32_t> workers; ///< their thread numbers
+    std::atomic<const void*> busy{nullptr}; ///< a shard that faults come to: the latest to say so
+
+    /// The shard of this process that gathers: a thread may fault in regions of two managers.
+    static inline std::atomic<const void*> holder{nullptr};
 };
 
 /// Owner: a shard thread, which makes all calls and lives on until let_all_go() or the end.
@@ -46,7 +48,6 @@ class gathering {
 
   private:
     static constexpr std::uint64_t every_ns = 500'000;
-    static constexpr std::uint64_t latest_ns = 20'000'000;
     /// How long another shard counts as busy after it was seen to be.
     static constexpr std::uint64_t alone_after_ns = 50'000'000;
 

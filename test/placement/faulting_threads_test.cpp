@@ -76,4 +76,14 @@ TEST_CASE("faulting threads: not one that faults now and then") {
         now += faulting_threads::soon_ns;
     }
     CHECK(sorted(seen.since(1)) == numbers{3});
+    SECTION("a short pause does not end it") {
+        now += faulting_threads::pause_ns - faulting_threads::soon_ns;
+        seen.saw(3, now);
+        CHECK(sorted(seen.since(1)) == numbers{3});
+    }
+    SECTION("a longer one does") {
+        now += faulting_threads::pause_ns - faulting_threads::soon_ns + 1;
+        seen.saw(3, now);
+        CHECK(seen.since(1).count == 0);
+    }
 }

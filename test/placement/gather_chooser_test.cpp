@@ -104,12 +104,28 @@ TEST_CASE("gather chooser: without faults all are apart, and nothing is tried") 
     }
 }
 
+TEST_CASE("gather chooser: hardly any faults because of being together are no quiet time") {
+    guest g(800, 400);
+    g.live(2);
+    CHECK(g.live(20) < 4);
+    CHECK(g.chooser.busy());
+    SECTION("nor where that was better before") {
+        g.becomes(800, 1600);
+        g.live(10);
+        REQUIRE(g.is_together());
+        g.becomes(800, 400);
+        g.live(2);
+        CHECK(g.live(20) < 4);
+        CHECK_FALSE(g.is_together());
+    }
+}
+
 TEST_CASE("gather chooser: a trial in which the threads were not together is put off") {
     guest g(30'000, 20'000);
     while (!g.is_together())
         g.live(0.001);
     g.chooser.disturbed(g.now());
-    CHECK(g.live(0.09) < 2); // the round that says so
+    CHECK(g.live(0.19) < 2); // the round that says so
     g.becomes(20'000, 30'000);
     g.live(0.5);
     CHECK(g.is_together());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-/// Which threads do little but fault. The kernel names them (UFFD_FEATURE_THREAD_ID).
+/// Which threads fault all the time. The kernel names them (UFFD_FEATURE_THREAD_ID).
 
 #include <algorithm>
 #include <array>
@@ -18,7 +18,9 @@ class faulting_threads {
     /// So many faults, each so soon after the one before, make a thread one of those: not a fault
     /// now and then of a thread that does something else.
     static constexpr unsigned enough_faults = 16;
-    static constexpr std::uint64_t soon_ns = 5'000'000;
+    static constexpr std::uint64_t soon_ns = 2'000'000;
+    /// And a pause of more than this ends it.
+    static constexpr std::uint64_t pause_ns = 20'000'000;
 
     /// What lists are made of: thread numbers as gettid() gives them.
     struct list {
@@ -38,7 +40,8 @@ class faulting_threads {
         if (entries_[latest_].thread != thread)
             latest_ = place_of(thread);
         entry& e = entries_[latest_];
-        e.faults = now_ns - e.at_ns <= soon_ns ? e.faults + 1 : 1;
+        const std::uint64_t longest = e.faults < enough_faults ? soon_ns : pause_ns;
+        e.faults = now_ns - e.at_ns <= longest ? e.faults + 1 : 1;
         e.at_ns = now_ns;
     }
 
