@@ -91,18 +91,19 @@ enum class on_swap_full : std::uint8_t {
 
 /// Which CPUs the threads run on.
 enum class thread_placement : std::uint8_t {
-    scheduler, ///< wherever the kernel's scheduler puts them
-    gather     ///< while few threads (up to 8) fault all the time, they, their shard's thread and
-               ///< the workers are bound to one CPU, unless that brings pages in clearly slower (by
-           ///< a tenth): trials of 160 ms, every 0.1 to 3.2 s, tell. It pays where waking a CPU or
-           ///< flushing its TLB is dear, as inside a virtual machine. A thread gets its own
-           ///< CPUs back when its faults end for 20 ms (with CPUs that come online later it has
-           ///< to be told), is only bound to one of them, and is left alone if somebody else
-           ///< changes them meanwhile. Threads and processes that a bound thread starts keep to
-           ///< that CPU: so the first thread of the process is never bound, nor one that faults
-           ///< now and then; do not ask for this if others that start threads fault all the
-           ///< time, or if on_event or a custom tier's functions start any. Only one shard at a
-           ///< time, while no other of its manager has faults
+    /// Wherever the kernel's scheduler puts them.
+    scheduler,
+    /// While few threads (up to 8) fault all the time, they, their shard's thread and the workers
+    /// are bound to one CPU, unless that brings pages in clearly slower (by a tenth): trials of
+    /// 160 ms, every 0.1 to 3.2 s, tell. It pays where waking a CPU or flushing its TLB is dear, as
+    /// inside a virtual machine. A thread gets its own CPUs back when its faults end for 20 ms
+    /// (with CPUs that come online later it has to be told), is only bound to one of them, and is
+    /// left alone if somebody else changes them meanwhile. Threads and processes that a bound
+    /// thread starts keep to that CPU: so the first thread of the process is never bound, nor one
+    /// that faults now and then; do not ask for this if others that start threads fault all the
+    /// time, or if on_event or a custom tier's functions start any. Only one shard at a time, while
+    /// no other of its manager has faults.
+    gather
 };
 
 /// Something the operator should know. Given to manager_config::on_event on a library thread;
