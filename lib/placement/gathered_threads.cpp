@@ -28,10 +28,6 @@ bool gathered_threads::add(std::uint32_t thread) noexcept {
     return true;
 }
 
-void gathered_threads::let_go(std::uint32_t thread) noexcept {
-    let_go_if([&](std::uint32_t one) { return one == thread; });
-}
-
 void gathered_threads::let_all_go() noexcept {
     let_go_if([](std::uint32_t) { return true; });
 }

@@ -30,10 +30,9 @@ class gathered_threads {
     [[nodiscard]] bool gather(std::span<const std::uint32_t> threads) noexcept;
     /// Binds one more. Returns false if that is not possible.
     [[nodiscard]] bool add(std::uint32_t thread) noexcept;
-    /// Gives the thread its CPUs back, unless somebody else has changed them meanwhile.
-    void let_go(std::uint32_t thread) noexcept;
+    /// Gives threads their CPUs back, unless somebody else has changed them meanwhile.
     void let_all_go() noexcept;
-    /// Lets those go for which `leaves(thread)` says so.
+    /// The same for those for which `leaves(thread)` says so.
     template <typename Leaves>
     void let_go_if(Leaves&& leaves) noexcept {
         for (std::size_t i = held_.size(); i-- != 0;)
